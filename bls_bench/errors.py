@@ -1,0 +1,8 @@
+"""The errors that a user can mend: printed as one line, without a traceback, exit code 2."""
+
+
+class InputError(ValueError):
+    """Something given from outside is wrong: a config value, a file, a folder.
+
+    The message is one line. It names the key or file, what was found and what is allowed.
+    """
