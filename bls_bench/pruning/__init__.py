@@ -1,0 +1,1 @@
+"""The core: which samples an epoch trains on. Needs torch only."""

@@ -1,0 +1,59 @@
+"""One-dimensional k-means without a Python loop over samples."""
+
+import torch
+from torch import Tensor
+
+
+def kmeans1d(values: Tensor, k: int, max_iterations: int = 300) -> Tensor:
+    """Group `values` (n,) into k groups by Lloyd's algorithm; returns the groups (n,) int64.
+
+    Groups are numbered from the smallest mean to the largest. In one dimension a group is an interval,
+    so after one sort each iteration costs k binary searches, whatever n is. It starts from evenly
+    spaced quantiles; a group that runs empty takes over the point farthest from its own centre. Fewer
+    than k different values cannot make k groups: then the sorted values are cut into k equal chunks, so
+    that no group is ever empty (n >= k).
+
+    Raises ValueError for k < 1 or NaN among the values.
+    """
+    if k < 1:
+        raise ValueError(f"the number of groups must be at least 1, got {k}")
+    if values.isnan().any():
+        raise ValueError("k-means got NaN among its values")
+    ordered = values.double().sort().values
+    distinct = 1 + int((ordered[1:] > ordered[:-1]).sum()) if len(ordered) else 0
+    if distinct < k:
+        groups = torch.empty(len(values), dtype=torch.int64)
+        groups[values.argsort(stable=True)] = torch.arange(len(values)) * k // max(len(values), 1)
+        return groups
+    cuts = _lloyd(ordered, k, max_iterations)
+    return torch.bucketize(values.double(), cuts, right=True)
+
+
+def _lloyd(ordered: Tensor, k: int, max_iterations: int) -> Tensor:
+    """Return the k - 1 cuts between the groups of the sorted (n,) float64 values; a cut opens its group."""
+    n = len(ordered)
+    sums = torch.cat([ordered.new_zeros(1), (ordered - ordered[0]).cumsum(0)])
+    centres = ordered[torch.linspace(0, n - 1, 2 * k + 1).long()[1::2]]
+    bounds = None
+    for _ in range(max_iterations):
+        starts = torch.searchsorted(ordered, (centres[1:] + centres[:-1]) / 2)
+        new = torch.cat([starts.new_zeros(1), starts, starts.new_full((1,), n)])
+        if bounds is not None and torch.equal(new, bounds):
+            break
+        bounds, sizes = new, new.diff()
+        means = ordered[0] + (sums[bounds[1:]] - sums[bounds[:-1]]) / sizes.clamp(min=1)
+        centres = torch.where(sizes > 0, means, centres)
+        if (sizes == 0).any():
+            centres = _refill(ordered, bounds, centres)
+    return ordered[bounds[1:-1]]
+
+
+def _refill(ordered: Tensor, bounds: Tensor, centres: Tensor) -> Tensor:
+    """Move the centre of one empty group to the point farthest from the centre of its own group."""
+    sizes = bounds.diff()
+    filled = sizes > 0
+    ends = torch.cat([bounds[:-1][filled], bounds[1:][filled] - 1])
+    distances = (ordered[ends] - centres[filled].repeat(2)).abs()
+    centres = centres.clone()
+    centres[(~filled).nonzero()[0]] = ordered[ends[distances.argmax()]]
+    return centres.sort().values

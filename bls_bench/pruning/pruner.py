@@ -1,0 +1,86 @@
+"""What every pruner is: a choice of samples from scores."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bls_bench.pruning.selection import Selection
+from bls_bench.pruning.visits import Visits
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What a pruner may look at when it selects the samples of one epoch.
+
+    index: the epoch, counted from 0; total: the epochs of the whole run.
+    scores: (N,) float32, NaN for a sample that has no score yet.
+    counts: (N,) int32, in how many of the earlier epochs the sample was trained on.
+    generator: the epoch's own random stream.
+    """
+
+    index: int
+    total: int
+    scores: Tensor
+    counts: Tensor
+    generator: torch.Generator
+
+    @property
+    def num_samples(self) -> int:
+        return len(self.scores)
+
+    def annealing(self, delta: float) -> bool:
+        """Whether the last part of the run has begun, epoch index >= delta * total.
+
+        The small slack undoes the rounding of the product: 0.7 * 10 is 7.000000000000001.
+        """
+        return self.index >= math.ceil(delta * self.total - 1e-9)
+
+    def everything(self) -> Selection:
+        return Selection(torch.randperm(self.num_samples, generator=self.generator))
+
+    def sample(self, prune_ratio: float) -> Tensor:
+        """Draw int((1 - prune_ratio) * N) indices uniformly without replacement, (K,) int64."""
+        keep = int((1 - prune_ratio) * self.num_samples + 1e-9)
+        return torch.randperm(self.num_samples, generator=self.generator)[:keep]
+
+
+class Pruner:
+    """Base of all pruners: a dataclass of settings, and `select`.
+
+    `observe` and the state methods are for pruners that remember something between epochs; most do not.
+    """
+
+    def select(self, epoch: Epoch) -> Selection:
+        raise NotImplementedError
+
+    def observe(self, visits: Visits, scores: Tensor) -> None:
+        """See a finished epoch: who was visited, and all scores (N,) float32 after it."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
+
+
+@dataclass(kw_only=True)
+class NoPruning(Pruner):
+    """Full data: every sample in every epoch, in a fresh random order."""
+
+    def select(self, epoch: Epoch) -> Selection:
+        return epoch.everything()
+
+
+def check_rate(name: str, value: float) -> None:
+    """Raise ValueError unless 0 <= value < 1: a rate of 1 would leave nothing to train on."""
+    if not 0 <= value < 1:
+        raise ValueError(f"{name} must be in [0, 1), got {value}")
+
+
+def check_fraction(name: str, value: float) -> None:
+    """Raise ValueError unless 0 <= value <= 1."""
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} must be in [0, 1], got {value}")

@@ -1,0 +1,93 @@
+"""The samples of one epoch, in training order, and the weights of their losses."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Batch(NamedTuple):
+    """One batch of a selection.
+
+    indices: (b,) int64, positions in the data set.
+    weights: (b,) float32, or None where every weight is 1.
+    mean_weight: 0-d float32, the mean of `weights`, or None.
+    """
+
+    indices: Tensor
+    weights: Tensor | None = None
+    mean_weight: Tensor | None = None
+
+    def weighted(self, loss: Tensor) -> Tensor:
+        """Return the 0-d loss to differentiate; `loss` itself is never changed in place.
+
+        A (b,) vector of per-sample losses gives mean(w_i * l_i). A 0-d batch loss L knows no samples,
+        so all that can be done is L * mean(w).
+        """
+        if self.weights is None:
+            return loss.mean()
+        if loss.ndim == 0:
+            return loss * self.mean_weight
+        return (loss * self.weights).mean()
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The samples that one epoch trains on.
+
+    indices: (K,) int64 in training order, no index twice.
+    weights: (K,) float32, weights[j] multiplies the loss of sample indices[j]; None means all 1.
+    """
+
+    indices: Tensor
+    weights: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @classmethod
+    def of(cls, chosen: Tensor, generator: torch.Generator, weights: Tensor | None = None) -> "Selection":
+        """Shuffle the (K,) indices `chosen`; `weights` (N,) float32 is indexed by sample."""
+        indices = chosen[torch.randperm(len(chosen), generator=generator)]
+        return cls(indices, None if weights is None else weights[indices])
+
+    def batches(self, batch_size: int, drop_last: bool = False) -> Iterator[Batch]:
+        """Yield the batches in order; all slices and means are made here, once for the epoch.
+
+        Raises ValueError for a batch_size below 1.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        indices, weights = self.indices, self.weights
+        if drop_last:
+            whole = len(self) - len(self) % batch_size
+            indices, weights = indices[:whole], None if weights is None else weights[:whole]
+        if len(indices) == 0:
+            return
+        if weights is None:
+            yield from map(Batch, indices.split(batch_size))
+            return
+        full = len(weights) // batch_size * batch_size
+        means = weights[:full].view(-1, batch_size).mean(1)
+        if full < len(weights):
+            means = torch.cat([means, weights[full:].mean().view(1)])
+        yield from map(Batch, indices.split(batch_size), weights.split(batch_size), means.unbind())
+
+    def shard(self, rank: int, world_size: int) -> "Selection":
+        """Return the part of process `rank`: every `world_size`-th sample.
+
+        All parts have the same length K // world_size, so every process makes the same number of steps
+        on batches of the same sizes; up to world_size - 1 samples, a different random few each epoch,
+        sit the epoch out instead of being trained on twice.
+        """
+        if not 0 <= rank < world_size:
+            raise ValueError(f"rank must lie in [0, world_size), got rank {rank} of {world_size}")
+        shared = len(self) - len(self) % world_size
+        part = slice(rank, shared, world_size)
+        return Selection(self.indices[part], None if self.weights is None else self.weights[part])
+
+    def weights_to(self, device: torch.device | str) -> "Selection":
+        """Return the selection with its weights on `device`, one transfer for the whole epoch."""
+        return self if self.weights is None else Selection(self.indices, self.weights.to(device))

@@ -1,0 +1,221 @@
+"""The state of pruning over a run: scores, counts, and the epoch that is open."""
+
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bls_bench.pruning.merge import merge, process_rank
+from bls_bench.pruning.pruner import Epoch, Pruner
+from bls_bench.pruning.scorers import Scorer
+from bls_bench.pruning.selection import Selection
+from bls_bench.pruning.visits import VisitLog, Visits
+from bls_bench.streams import stream
+
+
+class NonFiniteLossError(ValueError):
+    """A recorded loss is NaN or infinite. `epoch` and `batch` count from 0."""
+
+    def __init__(self, epoch: int, batch: int, value: float) -> None:
+        super().__init__(f"the loss is {value} in epoch {epoch}, batch {batch}: training has diverged")
+        self.epoch, self.batch = epoch, batch
+
+
+class PruningState:
+    """Selects the samples of each epoch and learns from the losses they had.
+
+    Per epoch: `selection = state.begin_epoch()`; per batch: `state.record(indices, loss)`; then
+    `state.end_epoch()`. Scoring is deferred: a sample is visited at most once an epoch and nobody reads
+    a score before the epoch ends, so `record` only keeps what it is given, and `end_epoch` scores the
+    whole epoch in a few vectorised operations.
+
+    All randomness depends on (seed, epoch) alone. Under torch.distributed every process therefore draws
+    the same selection; it trains on `selection.shard(rank, world_size)`, and `end_epoch` (a collective
+    call) merges the visits, after which scores and weights are bit-equal on every process.
+
+    The tables live on the CPU: an epoch costs one transfer each way, and a selection does not depend on
+    the device that trains.
+    """
+
+    def __init__(self, num_samples: int, num_epochs: int, pruner: Pruner, scorer: Scorer, seed: int) -> None:
+        """Raise ValueError for a data set without samples or a run without epochs."""
+        if num_samples < 1:
+            raise ValueError(f"the data set must have at least 1 sample, got {num_samples}")
+        if num_epochs < 1:
+            raise ValueError(f"num_epochs must be at least 1, got {num_epochs}")
+        self.num_samples, self.num_epochs, self.seed = num_samples, num_epochs, seed
+        self.pruner, self.scorer = pruner, scorer
+        self.epoch = 0
+        self._scores = torch.full((num_samples,), torch.nan)
+        self._counts = torch.zeros(num_samples, dtype=torch.int32)
+        self._selected: list[int] = []
+        self._selection: Selection | None = None
+        self._log = VisitLog()
+
+    @property
+    def scores(self) -> Tensor:
+        """(N,) float32, the scores as of the last finished epoch; NaN for a sample without one."""
+        return self._scores
+
+    @property
+    def counts(self) -> Tensor:
+        """(N,) int32, how many finished epochs trained on each sample."""
+        return self._counts
+
+    @property
+    def selection(self) -> Selection | None:
+        """The open epoch's selection of all processes together; None between epochs."""
+        return self._selection
+
+    @property
+    def pruned_percent(self) -> float:
+        """100 * (1 - samples used / (N * epochs)) over the epochs begun so far, annealing included."""
+        if not self._selected:
+            return 0.0
+        return 100 * (1 - sum(self._selected) / (self.num_samples * len(self._selected)))
+
+    def begin_epoch(self) -> Selection:
+        """Open the next epoch. After `num_epochs` of them it warns and trains on all samples.
+
+        Raises RuntimeError while an epoch is open, ValueError if the pruner leaves no sample.
+        """
+        if self._selection is not None:
+            raise RuntimeError(f"epoch {self.epoch} is still open: call end_epoch first")
+        generator = stream(self.seed, "select", self.epoch)
+        epoch = Epoch(self.epoch, self.num_epochs, self._scores, self._counts, generator)
+        if self.epoch >= self.num_epochs:
+            warnings.warn(
+                f"epoch {self.epoch} is past num_epochs={self.num_epochs}: training on all samples",
+                stacklevel=2,
+            )
+            selection = epoch.everything()
+        else:
+            selection = self.pruner.select(epoch)
+        if len(selection) == 0:
+            raise ValueError(
+                f"{type(self.pruner).__name__} leaves none of the {self.num_samples} samples to train on"
+            )
+        self._selection = selection
+        self._selected.append(len(selection))
+        return selection
+
+    def record(self, indices: Tensor, loss: Tensor) -> None:
+        """Note the unweighted loss of a batch: (b,) per sample, or the 0-d mean.
+
+        indices: (b,) int64. A scorer that needs no per-sample losses averages a vector.
+        Raises RuntimeError outside an epoch, TypeError for a 0-d loss under a per-sample scorer,
+        ValueError for another shape, an empty batch, or a change of kind within the epoch.
+        """
+        if self._selection is None:
+            raise RuntimeError("record is for an open epoch: call begin_epoch first")
+        if loss.ndim == 0:
+            if self.scorer.per_sample:
+                raise TypeError(
+                    f"{type(self.scorer).__name__} needs the loss of each sample, shape ({len(indices)},), "
+                    "and got one mean loss: use reduction='none', or score with BLS"
+                )
+        elif loss.shape != indices.shape:
+            raise ValueError(f"expected {len(indices)} losses, one a sample, got shape {tuple(loss.shape)}")
+        if len(indices) == 0:
+            raise ValueError("a batch must hold at least 1 sample, got none")
+        if self._log.losses and self._log.losses[0].ndim != loss.ndim:
+            raise ValueError("an epoch takes per-sample losses or batch losses, not some of each")
+        self._log.append(indices, loss)
+
+    def end_epoch(self) -> Visits:
+        """Score the open epoch and close it; returns what all processes observed in it.
+
+        Raises NonFiniteLossError or ValueError (an index outside the data set, a sample recorded twice),
+        both before any score has changed.
+        """
+        if self._selection is None:
+            raise RuntimeError("no epoch is open: call begin_epoch first")
+        visits = merge(self._log.visits())
+        self._check(visits)
+        if len(visits.indices):
+            generator = stream(self.seed, "score", self.epoch)
+            self.scorer.update(self._scores, self._counts, visits, generator)
+            self._counts[visits.indices] += 1
+        self.pruner.observe(visits, self._scores)
+        self._selection, self._log = None, VisitLog()
+        self.epoch += 1
+        return visits
+
+    def _check(self, visits: Visits) -> None:
+        losses = visits.batch_losses if visits.losses is None else visits.losses
+        if not losses.isfinite().all():
+            bad = int((~losses.isfinite()).nonzero()[0])
+            value = float(losses[bad])
+            if visits.losses is not None:
+                bad = int(visits.per_sample(torch.arange(len(visits.batch_sizes)))[bad])
+            process = 0
+            while bad >= visits.batches_per_process[process]:
+                bad -= visits.batches_per_process[process]
+                process += 1
+            raise NonFiniteLossError(self.epoch, bad, value)
+        if len(visits.indices) == 0:
+            return
+        low, high = int(visits.indices.min()), int(visits.indices.max())
+        if low < 0 or high >= self.num_samples:
+            raise ValueError(f"indices must lie in [0, {self.num_samples}), got {low if low < 0 else high}")
+        once = torch.zeros(self.num_samples, dtype=torch.bool)
+        once[visits.indices] = True
+        if int(once.sum()) < len(visits.indices):
+            twice = int(visits.indices.bincount().argmax())
+            raise ValueError(f"sample {twice} was recorded more than once in epoch {self.epoch}")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that a resumed run needs, in types that torch.load(weights_only=True) takes.
+
+        In mid-epoch it holds the open epoch too. Under several processes it then is a collective call:
+        every process has to make it, and gets the visits of all.
+        """
+        selection, visits = self._selection, None
+        if selection is not None:
+            merged = merge(self._log.visits())
+            visits = {
+                "indices": merged.indices,
+                "batch_sizes": merged.batch_sizes,
+                "batch_losses": merged.batch_losses,
+                "losses": merged.losses,
+                "batches_per_process": merged.batches_per_process,
+            }
+        return {
+            "num_samples": self.num_samples,
+            "pruner": type(self.pruner).__name__,
+            "scorer": type(self.scorer).__name__,
+            "seed": self.seed,
+            "epoch": self.epoch,
+            "scores": self._scores.clone(),
+            "counts": self._counts.clone(),
+            "selected": list(self._selected),
+            "selection": None if selection is None else [selection.indices, selection.weights],
+            "visits": visits,
+            "pruner_state": self.pruner.state_dict(),
+            "scorer_state": self.scorer.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` gave; the seed comes with it.
+
+        Raises ValueError, with nothing changed, for the state of another data set length, pruner or
+        scorer, or an open epoch of another number of processes.
+        """
+        mine = {
+            "num_samples": self.num_samples,
+            "pruner": type(self.pruner).__name__,
+            "scorer": type(self.scorer).__name__,
+        }
+        for key, value in mine.items():
+            if state[key] != value:
+                raise ValueError(f"the saved pruning state has {key} {state[key]}, this run has {value}")
+        log = VisitLog()
+        if state["visits"] is not None:
+            log.load(Visits(**state["visits"]), *process_rank())
+        self.seed, self.epoch = state["seed"], state["epoch"]
+        self._scores, self._counts = state["scores"].clone(), state["counts"].clone()
+        self._selected, self._log = list(state["selected"]), log
+        self._selection = None if state["selection"] is None else Selection(*state["selection"])
+        self.pruner.load_state_dict(state["pruner_state"])
+        self.scorer.load_state_dict(state["scorer_state"])

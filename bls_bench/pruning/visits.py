@@ -1,0 +1,82 @@
+"""What one epoch observed: which samples, in which batches, with which losses."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Visits:
+    """All batches of one epoch, those of process 0 first, then those of process 1, and so on.
+
+    indices: (M,) int64, the visited samples, batch after batch.
+    batch_sizes: (n,) int64, summing to M.
+    batch_losses: (n,) float32, the mean loss of each batch.
+    losses: (M,) float32, the losses of the samples; None where only batch losses were recorded.
+    batches_per_process: how many of the n batches each process made.
+    """
+
+    indices: Tensor
+    batch_sizes: Tensor
+    batch_losses: Tensor
+    losses: Tensor | None
+    batches_per_process: list[int]
+
+    def per_sample(self, batch_values: Tensor) -> Tensor:
+        """Repeat one value a batch, (n,), for every sample of the batch, (M,)."""
+        return batch_values.repeat_interleave(self.batch_sizes)
+
+    def batch_means(self, values: Tensor) -> Tensor:
+        """Average one value a sample, (M,), over each batch, (n,) float32."""
+        return segment_means(values, self.batch_sizes)
+
+
+@dataclass
+class VisitLog:
+    """Collects the batches of the running epoch where they are: no copy, no synchronisation."""
+
+    indices: list[Tensor] = field(default_factory=list)
+    losses: list[Tensor] = field(default_factory=list)
+
+    def append(self, indices: Tensor, loss: Tensor) -> None:
+        self.indices.append(indices)
+        self.losses.append(loss.detach())
+
+    def visits(self) -> Visits:
+        """Put the epoch together, on the CPU: the one moment at which the device is waited for.
+
+        Batches are taken as all per-sample or all scalar; `PruningState.record` sees to that.
+        """
+        if not self.indices:
+            empty = torch.zeros(0)
+            return Visits(empty.long(), empty.long(), empty, None, [0])
+        indices = torch.cat(self.indices).cpu()
+        sizes = torch.tensor([len(batch) for batch in self.indices])
+        if self.losses[0].ndim == 0:
+            return Visits(indices, sizes, torch.stack(self.losses).float().cpu(), None, [len(sizes)])
+        losses = torch.cat(self.losses).float().cpu()
+        return Visits(indices, sizes, segment_means(losses, sizes), losses, [len(sizes)])
+
+    def load(self, visits: Visits, rank: int, world_size: int) -> None:
+        """Take back the batches that process `rank` had made of an interrupted epoch.
+
+        Raises ValueError if another number of processes had made them.
+        """
+        saved = len(visits.batches_per_process)
+        if saved != world_size:
+            raise ValueError(f"the saved epoch was open on {saved} processes, this run has {world_size}")
+        sizes = visits.batch_sizes.tolist()
+        first = sum(visits.batches_per_process[:rank])
+        own = slice(first, first + visits.batches_per_process[rank])
+        losses = visits.batch_losses.unbind() if visits.losses is None else visits.losses.split(sizes)
+        self.indices = list(visits.indices.split(sizes)[own]) if sizes else []
+        self.losses = list(losses[own])
+
+
+def segment_means(values: Tensor, sizes: Tensor) -> Tensor:
+    """Means of consecutive segments of `values` (M,) with lengths `sizes` (n,), (n,) float32.
+
+    Summed in float64, so that equal values have exactly their own value as mean.
+    """
+    return torch.segment_reduce(values.double(), "mean", lengths=sizes).float()

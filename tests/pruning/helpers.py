@@ -1,0 +1,61 @@
+"""The rows that the tests of every pruner and every scorer run over, and a run on simulated losses."""
+
+import pytest
+import torch
+
+from bls_bench.pruning.infobatch import InfoBatchPruner
+from bls_bench.pruning.pruner import NoPruning
+from bls_bench.pruning.random import RandomPruner
+from bls_bench.pruning.repb import RePBPruner
+from bls_bench.pruning.scorers import (
+    BatchLossScore,
+    CentredBatchLossScore,
+    PerSampleLoss,
+    RandomScore,
+    ResidualScore,
+)
+from bls_bench.pruning.seta import SeTaPruner
+from bls_bench.pruning.state import PruningState
+
+PRUNERS = [
+    pytest.param(NoPruning, id="none"),
+    pytest.param(RandomPruner, id="random"),
+    pytest.param(InfoBatchPruner, id="infobatch"),
+    pytest.param(lambda: InfoBatchPruner(variant="quantile"), id="infobatch_quantile"),
+    pytest.param(lambda: InfoBatchPruner(exact_count=True), id="infobatch_exact"),
+    pytest.param(lambda: InfoBatchPruner(prune="above"), id="infobatch_above"),
+    pytest.param(lambda: InfoBatchPruner(prune="random"), id="infobatch_random"),
+    pytest.param(SeTaPruner, id="seta"),
+    pytest.param(lambda: SeTaPruner(window_scale=0.4, anneal="full"), id="seta_narrow"),
+    pytest.param(RePBPruner, id="repb"),
+    pytest.param(lambda: RePBPruner(window=3, rescale=False), id="repb_window"),
+    pytest.param(lambda: RePBPruner(window_pruning=False), id="repb_global"),
+]
+SCORERS = [
+    pytest.param(PerSampleLoss, id="per_sample"),
+    pytest.param(BatchLossScore, id="bls"),
+    pytest.param(lambda: BatchLossScore(alpha=0), id="no_ema"),
+    pytest.param(lambda: BatchLossScore(init="zero"), id="bls_zero"),
+    pytest.param(lambda: BatchLossScore(init="bias_corrected"), id="bls_bias_corrected"),
+    pytest.param(RandomScore, id="random"),
+    pytest.param(CentredBatchLossScore, id="bls_centered"),
+    pytest.param(ResidualScore, id="residual"),
+]
+
+
+def run_epoch(state, losses, batch_size=32, drop_last=False):
+    """Train one epoch on fixed `losses` (N,); returns its selection and its visits."""
+    selection = state.begin_epoch()
+    for batch in selection.batches(batch_size, drop_last):
+        own = losses[batch.indices]
+        state.record(batch.indices, own if state.scorer.per_sample else own.mean())
+    return selection, state.end_epoch()
+
+
+def make_state(pruner, scorer=None, n=1000, epochs=10, seed=0):
+    return PruningState(n, epochs, pruner, scorer or PerSampleLoss(), seed)
+
+
+def skewed_losses(n, seed=0):
+    """Losses as training has them: positive, many small, a long tail."""
+    return torch.rand(n, generator=torch.Generator().manual_seed(seed)).pow(4) * 3 + 0.01
