@@ -73,7 +73,8 @@ class PruningState:
         """100 * (1 - samples used / (N * epochs)) over the epochs begun so far, annealing included."""
         if not self._selected:
             return 0.0
-        return 100 * (1 - sum(self._selected) / (self.num_samples * len(self._selected)))
+        whole = self.num_samples * len(self._selected)
+        return 100 * (whole - sum(self._selected)) / whole
 
     def begin_epoch(self) -> Selection:
         """Open the next epoch. After `num_epochs` of them it warns and trains on all samples.

@@ -1,0 +1,176 @@
+"""The composed config: its schema, the parts built from it, and the checks that span groups."""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import get_class
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from bls_bench.data.base import Dataset
+from bls_bench.errors import InputError
+from bls_bench.models import Model
+from bls_bench.optim import Optimizer, Schedule
+from bls_bench.pruning.pruner import Pruner
+from bls_bench.pruning.scorers import Scorer
+from bls_bench.tasks.base import Task
+from bls_bench.tracking import Logger
+
+GROUPS = ("dataset", "model", "task", "optimizer", "scheduler", "pruner", "scorer", "logger")
+PRECISIONS = ("32", "bf16-mixed")
+
+# In the source tree conf/ lies beside the package, in an installed wheel inside it.
+CONF_DIR = next(
+    path for path in (Path(__file__).parent / "conf", Path(__file__).parents[1] / "conf") if path.is_dir()
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Trainer:
+    """How to train.
+
+    batch_size: samples a step, over all processes together. precision: 32 or bf16-mixed. device: auto,
+    cpu, cuda, mps. grad_clip: the largest gradient norm, or null. checkpoint_seconds: the least time
+    between two checkpoints (one is always written on Ctrl-C and SIGTERM). save_model: keep the trained
+    weights as model.pt.
+    """
+
+    epochs: int
+    batch_size: int
+    precision: str = "32"
+    device: str = "auto"
+    grad_clip: float | None = None
+    checkpoint_seconds: float = 60.0
+    save_model: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}")
+        if self.device not in ("auto", "cpu", "cuda", "mps"):
+            raise ValueError(f"device must be auto, cpu, cuda or mps, got {self.device!r}")
+        if self.grad_clip is not None and not self.grad_clip > 0:
+            raise ValueError(f"grad_clip must be above 0 or null, got {self.grad_clip}")
+        if self.checkpoint_seconds < 0:
+            raise ValueError(f"checkpoint_seconds must be at least 0, got {self.checkpoint_seconds}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """The parts of a run, each built from its group, and `resolved`, the plain values they came from."""
+
+    seed: int
+    records: str
+    trainer: Trainer
+    dataset: Dataset
+    model: Model
+    task: Task
+    optimizer: Optimizer
+    scheduler: Schedule
+    pruner: Pruner
+    scorer: Scorer
+    logger: Logger
+    resolved: dict[str, Any]
+
+    @property
+    def key(self) -> str:
+        """The run's name: a hash of all that bears on its numbers.
+
+        Paths, logging, devices, worker processes and what is saved do not count; of `dataset.root` only
+        the folder's own name does.
+        """
+        kept = {
+            name: dict(value) if isinstance(value, dict) else value for name, value in self.resolved.items()
+        }
+        for name in ("records", "logger"):
+            del kept[name]
+        for name in ("device", "checkpoint_seconds", "save_model"):
+            del kept["trainer"][name]
+        kept["dataset"].pop("workers", None)
+        if "root" in kept["dataset"]:
+            kept["dataset"]["root"] = Path(kept["dataset"]["root"]).name
+        text = json.dumps(kept, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+@dataclasses.dataclass(kw_only=True)
+class _Root:
+    seed: int = 0
+    records: str = "outputs"
+
+
+def load(cfg: DictConfig) -> Config:
+    """Check the composed config and build its parts.
+
+    Raises InputError naming the key for an unknown key, a wrong type, a value outside its range, or a
+    scorer that asks for what the task cannot give.
+    """
+    try:
+        plain = OmegaConf.to_container(cfg, resolve=True)
+    except OmegaConfBaseException as error:
+        raise InputError(f"{error.full_key}: {first_line(error)}") from None
+    assert isinstance(plain, dict)
+    groups = {group: plain.pop(group, None) for group in ("trainer", *GROUPS)}
+    resolved = _values(_Root, plain, "")
+    parts: dict[str, Any] = dict(resolved)
+    for group, node in groups.items():
+        cls = Trainer if group == "trainer" else _target(group, node)
+        values = _values(cls, node, f"{group}.")
+        try:
+            parts[group] = cls(**values)
+        except ValueError as error:
+            raise InputError(f"{group}.{error}") from None
+        resolved[group] = {key: node[key] for key in node if key == "_target_"} | values
+    config = Config(**parts, resolved=resolved)
+    check_pair(groups["task"]["_target_"], config.task, config.scorer)
+    return config
+
+
+def check_pair(task_name: str, task: Task, scorer: Scorer) -> None:
+    """Raise InputError if the scorer needs per-sample losses and the task has none."""
+    if scorer.per_sample and not task.per_sample:
+        name = task_name.rpartition(".")[2].lower()
+        raise InputError(f"scorer: task {name} gives only a batch loss: use scorer=bls")
+
+
+def _target(group: str, node: Any) -> type:
+    """Return the class that a group's `_target_` names."""
+    if not isinstance(node, dict) or "_target_" not in node:
+        raise InputError(f"{group} must be one of the group's options, got {node!r}: see --help")
+    try:
+        return get_class(node["_target_"])
+    except (ImportError, ValueError) as error:
+        raise InputError(f"{group}._target_={node['_target_']}: {first_line(error)}") from None
+
+
+def _values(cls: type, node: dict[Any, Any], prefix: str) -> dict[str, Any]:
+    """Return the values of a node, converted to the types of the dataclass' fields."""
+    schema = OmegaConf.structured(cls)
+    OmegaConf.set_readonly(schema, False)  # that of a frozen dataclass is
+    allowed = ", ".join(map(str, schema))
+    for key, value in node.items():
+        if key == "_target_":
+            continue
+        if key not in schema.keys():  # noqa: SIM118 - a key without a value yet is not `in` it
+            raise InputError(f"{prefix}{key}: unknown key, allowed are {allowed}")
+        if value == "???":
+            raise InputError(f"{prefix}{key} must be given, as {prefix}{key}=VALUE")
+        try:
+            schema[key] = value
+        except OmegaConfBaseException as error:
+            raise InputError(f"{prefix}{key}={value}: {first_line(error)}") from None
+    for key in schema:
+        if OmegaConf.is_missing(schema, key):
+            raise InputError(f"{prefix}{key} must be given, as {prefix}{key}=VALUE")
+    values = OmegaConf.to_container(schema)
+    assert isinstance(values, dict)
+    return values
+
+
+def first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

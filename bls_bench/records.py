@@ -1,0 +1,118 @@
+"""The record of a run on disk: config, environment, metrics, checkpoint and result."""
+
+import json
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from filelock import FileLock, Timeout
+
+from bls_bench.errors import InputError
+
+SCHEMA = 1
+PACKAGES = ("bls_bench", "torch", "torchvision", "timm", "numpy")
+
+
+class Record:
+    """The folder `<root>/<key>/`, held by one process at a time.
+
+    config.yaml: all values the run came from. environment.jsonl: versions and device, a line each time
+    the run was started. metrics.jsonl: a line an epoch. result.json: the outcome, written last and by
+    rename, so a run that has one is over. checkpoint.pt: there while the run is not.
+    """
+
+    def __init__(self, root: str, key: str, config: dict[str, Any]) -> None:
+        """Open the folder, made if need be.
+
+        Raises InputError if it cannot be written, or another process is at work in it.
+        """
+        self.key, self.config = key, config
+        self.path = Path(root).expanduser().absolute() / key
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = FileLock(self.path / ".lock")
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise InputError(f"records={root}: another process is training run {key} right now") from None
+        except OSError as error:
+            raise InputError(f"records={root}: cannot write there ({error.strerror})") from None
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / "checkpoint.pt"
+
+    @property
+    def model(self) -> Path:
+        return self.path / "model.pt"
+
+    def result(self) -> dict[str, Any] | None:
+        """Return the outcome of a run that is over; None while it is not."""
+        path = self.path / "result.json"
+        if not path.exists():
+            return None
+        try:
+            return json.loads(path.read_text())
+        except json.JSONDecodeError:
+            raise InputError(f"{path} is not a whole JSON file: delete it to train the run again") from None
+
+    def start(self, device: str, processes: int, epochs_done: int) -> None:
+        """Note a start: with `epochs_done` epochs in the checkpoint, later metrics are made again."""
+        (self.path / "result.json").unlink(missing_ok=True)
+        write(self.path / "config.yaml", yaml.safe_dump(self.config, sort_keys=False))
+        lines = self.metrics()[:epochs_done]
+        write(self.path / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+        with (self.path / "environment.jsonl").open("a") as file:
+            file.write(json.dumps(environment(device, processes)) + "\n")
+
+    def metrics(self) -> list[dict[str, Any]]:
+        path = self.path / "metrics.jsonl"
+        if not path.exists():
+            return []
+        lines = path.read_text().splitlines()
+        try:
+            return [json.loads(line) for line in lines]
+        except json.JSONDecodeError:
+            # A crash can cut the last line short; that epoch is not in the checkpoint either.
+            return [json.loads(line) for line in lines[:-1]]
+
+    def append(self, metrics: dict[str, Any]) -> None:
+        with (self.path / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps(metrics) + "\n")
+
+    def finish(self, result: dict[str, Any]) -> None:
+        """Write the outcome; `result["status"]` is finished or failed."""
+        text = json.dumps({"schema": SCHEMA, "key": self.key, **result}, indent=2)
+        write(self.path / "result.json", text + "\n")
+
+    def close(self) -> None:
+        self._lock.release()
+
+
+def write(path: Path, text: str) -> None:
+    """Write a text file by rename, so that nobody ever reads half of it."""
+    temporary = path.with_suffix(path.suffix + ".tmp")
+    temporary.write_text(text)
+    temporary.replace(path)
+
+
+def environment(device: str, processes: int) -> dict[str, Any]:
+    """What a figure needs beside it: versions, device, processes and threads."""
+    name = (
+        torch.cuda.get_device_name()
+        if device.startswith("cuda")
+        else platform.processor() or platform.machine()
+    )
+    return {
+        "device": device,
+        "device_name": name,
+        "processes": processes,
+        "threads": torch.get_num_threads(),
+        "cpu_count": os.cpu_count(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        **{package: version(package) for package in PACKAGES},
+    }

@@ -1,0 +1,50 @@
+"""Ctrl-C and SIGTERM end a run between two steps, after a checkpoint."""
+
+import signal
+from types import FrameType
+
+import torch
+import torch.distributed as dist
+
+# Under several processes the signal must be agreed on, which waits for the device: not at every step.
+AGREE_EVERY = 20
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal ended the run; its checkpoint is written. A sweep ends with it too."""
+
+    def __init__(self, number: int, message: str) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + number
+
+
+class StopSignal:
+    """Notes the first SIGINT or SIGTERM within a `with` block; a second one acts as it always does."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._previous: dict[int, object] = {}
+
+    def __enter__(self) -> "StopSignal":
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._previous[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.number = number
+        self.__exit__()
+
+    def received(self, step: int, device: torch.device) -> bool:
+        """Whether to stop after this step; all processes get the same answer at the same step."""
+        if not (dist.is_available() and dist.is_initialized()):
+            return self.number > 0
+        if step % AGREE_EVERY:
+            return False
+        number = torch.tensor(self.number, device=device)
+        dist.all_reduce(number, op=dist.ReduceOp.MAX)
+        self.number = int(number)
+        return self.number > 0

@@ -1,0 +1,24 @@
+"""What a task is: how a batch becomes a loss and a metric."""
+
+from typing import ClassVar, Protocol
+
+from torch import Tensor, nn
+
+
+class Task(Protocol):
+    """A batch loss always, per-sample losses where they exist, and one metric, the higher the better.
+
+    per_sample: whether `loss` gives the loss of each sample.
+    metric: the metric's name, as it stands in records ("accuracy").
+    """
+
+    per_sample: ClassVar[bool]
+    metric: ClassVar[str]
+
+    def loss(self, model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the training loss, (b,) where `per_sample`, else 0-d; not weighted, on the device."""
+        ...
+
+    def evaluate(self, model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the metric of each sample in percent, (b,), so that its mean is the metric of the set."""
+        ...

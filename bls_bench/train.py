@@ -1,0 +1,159 @@
+"""The train command: config -> parts -> fit -> record. `--help` lists the groups and their options."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import hydra
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from lightning_fabric import Fabric
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from bls_bench import checkpoint
+from bls_bench.config import CONF_DIR, Config, Trainer, load
+from bls_bench.engine import Engine
+from bls_bench.errors import InputError
+from bls_bench.messages import one_line
+from bls_bench.pruning.state import NonFiniteLossError
+from bls_bench.records import Record
+from bls_bench.stopping import Interrupted, StopSignal
+from bls_bench.tracking import Tracker
+
+
+# The errors that are told in one line, with their exit codes.
+EXPECTED = {InputError: 2, HydraException: 2, OmegaConfBaseException: 2, OSError: 2, NonFiniteLossError: 1}
+
+
+def main() -> None:
+    """Run the command and exit: 0 done, 1 a run failed, 2 bad input, 128 + n stopped by signal n."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # hand errors to us instead of printing them over many lines
+    try:
+        _command()
+    except Interrupted as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except tuple(EXPECTED) as error:
+        sys.exit(tell(error))
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")
+def _command(cfg: DictConfig) -> None:
+    hydra_config = HydraConfig.get()
+    try:
+        run(load(cfg), experiment=hydra_config.runtime.choices.get("experiment"))
+    except tuple(EXPECTED) as error:
+        if hydra_config.mode == RunMode.MULTIRUN:
+            raise  # Hydra goes on with the sweep, and raises the first failure at its end
+        sys.exit(tell(error))
+
+
+def tell(error: Exception) -> int:
+    """Print an expected error in one line; returns its exit code."""
+    print(f"error: {one_line(error)}", file=sys.stderr)
+    return next(code for kind, code in EXPECTED.items() if isinstance(error, kind))
+
+
+def run(config: Config, experiment: str | None = None) -> dict[str, Any]:
+    """Train one run, or go on with it, and return its result; a finished one is returned as it is.
+
+    Raises InputError for what the user can mend, NonFiniteLossError, and Interrupted after a signal.
+    """
+    fabric = make_fabric(config.trainer)
+    record = None
+    finished = None
+    error = None
+    if fabric.is_global_zero:
+        try:
+            record = Record(config.records, config.key, config.resolved)
+            finished = record.result()
+        except InputError as failure:
+            error = str(failure)
+    finished, error = fabric.broadcast((finished, error))
+    if error:
+        raise InputError(error)
+    try:
+        if finished and finished["status"] == "finished":
+            report("already finished", finished, config, record)
+            return finished
+        return _train(config, fabric, record, experiment)
+    finally:
+        if record:
+            record.close()
+
+
+def _train(config: Config, fabric: Fabric, record: Record | None, experiment: str | None) -> dict[str, Any]:
+    data = config.dataset.load(config.seed)
+    engine = Engine(config, data, fabric)
+    path = Path(fabric.broadcast(str(record.checkpoint if record else "")))
+    if path.exists():
+        engine.load(checkpoint.load(path, config.key, len(data.train)))
+        fabric.print(f"going on from epoch {engine.state.epoch + 1}, step {engine.step}")
+    tracker = Tracker()
+    if record:
+        record.start(str(fabric.device), fabric.world_size, len(engine.history))
+        tracker = config.logger.start(config.key, config.resolved, experiment, record.path)
+    exit_code, result = 1, {}
+    try:
+        with StopSignal() as stop:
+            result = engine.fit(record, tracker, stop)
+        exit_code = 0
+    except Interrupted as stopped:
+        exit_code = stopped.exit_code
+        raise
+    except Exception as error:
+        if record:
+            record.finish({"status": "failed", "error": one_line(error)})
+        raise
+    finally:
+        tracker.finish(exit_code, result)
+    if record:
+        if config.trainer.save_model:
+            checkpoint.save(record.model, engine.model.state_dict())
+        record.finish(result)
+        record.checkpoint.unlink(missing_ok=True)
+        report("finished", result, config, record)
+    return result
+
+
+def make_fabric(trainer: Trainer) -> Fabric:
+    """One process, or as many as torchrun has started.
+
+    Raises InputError for a device that this machine does not have.
+    """
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    total = int(os.environ.get("WORLD_SIZE", "1"))
+    if trainer.device == "cuda" and not torch.cuda.is_available():
+        raise InputError("trainer.device=cuda: torch sees no GPU here, allowed are cpu and auto")
+    if trainer.device == "mps" and not torch.backends.mps.is_available():
+        raise InputError("trainer.device=mps: not to be had here, allowed are cpu and auto")
+    fabric = Fabric(
+        accelerator=trainer.device,
+        devices=local,
+        num_nodes=total // local,
+        strategy="ddp" if total > 1 else "auto",
+        precision="32-true" if trainer.precision == "32" else "bf16-mixed",
+    )
+    fabric.launch()
+    return fabric
+
+
+def report(what: str, result: dict[str, Any], config: Config, record: Record | None) -> None:
+    """Print the outcome in three lines."""
+    if record:
+        metric = config.task.metric
+        print(
+            f"{what}: {metric} {result[f'{metric}_last']:.2f}% (best {result[f'{metric}_best']:.2f}%), "
+            f"pruned {result['pruned_percent']:.1f}%, training took {result['train_seconds']:.1f} s\n"
+            f"record: {record.path}"
+        )
+
+
+if __name__ == "__main__":
+    main()
