@@ -375,6 +375,14 @@ def test_large_images_are_cropped_as_on_imagenet(tmp_path):
     assert read(data.train).shape == (3, 3, 224, 224)
 
 
+def test_images_of_another_size_are_scaled_and_cut_square(tmp_path):
+    root = write_tree(tmp_path, per_class=1, size=(40, 52))
+    data = ImageFolder(root=str(root)).load(0)
+    with Image.open(root / "test" / "ant" / "0.png") as image:
+        expected = vision.pil_to_tensor(vision.center_crop(vision.resize(image, [32]), [32, 32]))
+    assert torch.equal(data.test.images[0], expected)
+
+
 def test_grey_and_transparent_images_become_rgb(tmp_path):
     write_tree(tmp_path)
     for mode, name in [("L", "ant"), ("RGBA", "bee"), ("P", "cow")]:
