@@ -35,7 +35,9 @@ class Optimizer:
     def build(self, model: nn.Module) -> torch.optim.Optimizer:
         return timm.optim.create_optimizer_v2(
             model,
-            opt=self.name,
+            opt="momentum"
+            if self.name == "sgd"
+            else self.name,  # timm's "sgd" is Nesterov's, the papers' not
             lr=self.lr,
             weight_decay=self.weight_decay,
             momentum=self.momentum,

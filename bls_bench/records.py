@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import subprocess
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ import yaml
 from filelock import FileLock, Timeout
 
 from bls_bench.errors import InputError
+from bls_bench.version import __version__
 
 SCHEMA = 1
-PACKAGES = ("bls_bench", "torch", "torchvision", "timm", "numpy")
+PACKAGES = ("torchvision", "timm", "numpy")
 
 
 class Record:
@@ -112,7 +114,22 @@ def environment(device: str, processes: int) -> dict[str, Any]:
         "processes": processes,
         "threads": torch.get_num_threads(),
         "cpu_count": os.cpu_count(),
+        "bls_bench": __version__,
+        "commit": commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),
+        "torch": torch.__version__,
         **{package: version(package) for package in PACKAGES},
     }
+
+
+def commit() -> str | None:
+    """Return the git commit of the source tree, "-dirty" if changed since; None for an installed wheel."""
+    root = Path(__file__).parents[1]
+    if not (root / ".git").exists():
+        return None
+    describe = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        return subprocess.run(describe, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

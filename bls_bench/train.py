@@ -24,7 +24,6 @@ from bls_bench.records import Record
 from bls_bench.stopping import Interrupted, StopSignal
 from bls_bench.tracking import Tracker
 
-
 # The errors that are told in one line, with their exit codes.
 EXPECTED = {InputError: 2, HydraException: 2, OmegaConfBaseException: 2, OSError: 2, NonFiniteLossError: 1}
 

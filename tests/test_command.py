@@ -1,0 +1,217 @@
+"""The train command as a user types it, in a process of its own."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from .helpers import TINY, command, finish, metrics, without_times
+
+ROOT = Path(__file__).parents[1]
+TINY_RESNET18 = ("dataset.subset=10", "trainer.epochs=2", "logger=none")
+
+
+def wait_for(process, path, lines=1):
+    """Wait until a run has written `lines` lines of metrics."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        found = list(path.glob("*/metrics.jsonl"))
+        if found and len(found[0].read_text().splitlines()) >= lines:
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"no metrics came: {process.communicate()}")
+
+
+@pytest.mark.slow
+def test_the_demo_end_to_end(tmp_path):
+    """The very command that `make demo` runs, in an empty folder, with the defaults."""
+    recipe = re.search(r"^demo:.*\n\t(.*)", (ROOT / "Makefile").read_text(), re.MULTILINE)[1]
+    words = recipe.split()
+    assert words[1:3] == ["-m", "bls_bench.train"]
+    code, out, err = finish(command(*words[3:], cwd=tmp_path), timeout=500)
+    assert code == 0, err
+    lines = out.strip().splitlines()
+    assert sum(line.startswith("epoch") for line in lines) == 30
+    accuracy, pruned = re.search(r"finished: accuracy ([\d.]+)% .* pruned ([\d.]+)%", lines[-2]).groups()
+    assert float(accuracy) > 90
+    assert 10 < float(pruned) < 50
+    record = Path(lines[-1].removeprefix("record: "))
+    assert record.parent == tmp_path / "outputs"
+    assert json.loads((record / "result.json").read_text())["status"] == "finished"
+    assert len(metrics(record)) == 30
+
+
+def test_help_lists_every_group_and_its_options(tmp_path):
+    code, out, _ = finish(command("--help", cwd=tmp_path))
+    assert code == 0
+    for group in (
+        "dataset",
+        "model",
+        "pruner",
+        "scorer",
+        "task",
+        "optimizer",
+        "scheduler",
+        "logger",
+        "experiment",
+    ):
+        options = sorted(path.stem for path in (ROOT / "conf" / group).glob("*.yaml"))
+        assert f"{group}: {', '.join(options)}" in out
+    assert "pruner=bls_seta" in out
+    assert not list(tmp_path.iterdir())
+
+
+def test_cfg_job_shows_the_composed_config(tmp_path):
+    code, out, _ = finish(command("pruner=bls_seta", "scorer.alpha=0.9", "--cfg", "job", cwd=tmp_path))
+    assert code == 0
+    assert "_target_: bls_bench.pruning.seta.SeTaPruner" in out
+    assert "alpha: 0.9" in out
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_sweep_records_every_run_and_started_again_does_only_what_is_missing(tmp_path):
+    sweep = ("-m", "pruner=bls_infobatch", *TINY, "scorer.alpha=0.5,0.9", "seed=0,1")
+    code, out, err = finish(command(*sweep, cwd=tmp_path))
+    assert code == 0, err
+    assert out.count("finished:") == 4
+    records = sorted(path.parent for path in tmp_path.glob("outputs/*/result.json"))
+    assert len(records) == 4
+    (records[1] / "result.json").unlink()
+    (records[1] / "metrics.jsonl").unlink()
+    code, out, err = finish(command(*sweep, cwd=tmp_path))
+    assert code == 0, err
+    assert out.count("already finished:") == 3
+    assert out.count("epoch   1/3") == 1
+    assert (records[1] / "result.json").exists()
+
+
+def test_one_failing_run_does_not_end_the_sweep(tmp_path):
+    code, out, err = finish(command("-m", *TINY, "trainer.batch_size=32,1000,50", cwd=tmp_path))
+    assert code == 2
+    assert out.count("finished:") == 2
+    assert "trainer.batch_size must be at most the 100 training samples, got 1000" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_in_mid_epoch_and_the_same_command_again(number, code, tmp_path):
+    run = ("pruner=bls_seta", "model=resnet20", "dataset.subset=50", "trainer.epochs=6", "logger=none")
+    finish(command(*run, "records=whole", cwd=tmp_path))
+    process = command(*run, "records=parts", cwd=tmp_path)
+    wait_for(process, tmp_path / "parts", lines=2)
+    process.send_signal(number)
+    stopped, _, err = finish(process)
+    assert stopped == code
+    assert "stopped in epoch" in err
+    assert "Traceback" not in err
+    (folder,) = (tmp_path / "parts").iterdir()
+    assert (folder / "checkpoint.pt").exists()
+    assert not (folder / "result.json").exists()
+    again, out, err = finish(command(*run, "records=parts", cwd=tmp_path))
+    assert again == 0, err
+    assert "going on from epoch" in out
+    whole = tmp_path / "whole" / folder.name
+    assert without_times(metrics(folder)) == without_times(metrics(whole))
+    results = [json.loads((path / "result.json").read_text()) for path in (folder, whole)]
+    assert without_times(results[0]) == without_times(results[1])
+
+
+def test_a_signal_ends_the_sweep_and_it_goes_on(tmp_path):
+    sweep = ("-m", "model=resnet20", "dataset.subset=50", "trainer.epochs=4", "logger=none", "seed=0,1")
+    process = command(*sweep, cwd=tmp_path)
+    wait_for(process, tmp_path / "outputs")
+    process.send_signal(signal.SIGTERM)
+    code, out, _ = finish(process)
+    assert code == 143
+    assert "finished:" not in out
+    code, out, err = finish(command(*sweep, cwd=tmp_path))
+    assert code == 0, err
+    assert out.count("going on from epoch") == 1
+    assert out.count("finished:") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["scorer=bls", "scorer.alpha=2"], "scorer.alpha must be in [0, 1], got 2.0"),
+        (["pruner=nothing"], "Available options in 'pruner': bls_infobatch bls_repb"),
+        (["pruner=seta", "pruner.speed=1"], "pruner.speed: unknown key, allowed are prune_ratio, num_groups"),
+        (["+pruner.speed=1"], "pruner.speed: unknown key"),
+        (["trainer.epoch=1"], "trainer.epoch: unknown key, allowed are epochs, batch_size"),
+        (["trainer.batch_size=5000"], "trainer.batch_size must be at most"),
+        (["dataset=imagefolder"], "dataset.root must be given"),
+        (["dataset=imagefolder", "dataset.root=missing"], "missing"),
+        (["records=file"], "cannot write there"),
+        (["trainer.epochs="], "trainer.epochs"),
+        (["pruner"], "pruner"),
+    ],
+)
+def test_bad_input_is_one_line_exit_code_two_and_nothing_written(arguments, message, tmp_path):
+    (tmp_path / "file").write_text("kept")
+    code, out, err = finish(command("logger=none", *arguments, cwd=tmp_path))
+    assert code == 2
+    assert re.fullmatch(r"error: .*\n", err), err
+    assert message in err
+    assert out == ""
+    assert [path.name for path in tmp_path.rglob("*") if path.name != ".lock" and path.is_file()] == ["file"]
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+def torchrun(*arguments, cwd):
+    line = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
+    return subprocess.run(
+        [*line, "-m", "bls_bench.train", *arguments], cwd=cwd, capture_output=True, text=True, timeout=300
+    )
+
+
+def test_two_processes_make_one_record_and_resume(tmp_path):
+    run = ("pruner=bls_infobatch", *TINY, "trainer.device=cpu")
+    done = torchrun(*run, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("finished:") == 1
+    (folder,) = (tmp_path / "outputs").iterdir()
+    assert json.loads((folder / "environment.jsonl").read_text())["processes"] == 2
+    assert [line["kept"] for line in metrics(folder)][0] == 100
+    assert metrics(folder)[1]["kept"] < 100
+    again = torchrun(*run, cwd=tmp_path)
+    assert again.stdout.count("already finished:") == 1
+    bad = torchrun(*run, "trainer.batch_size=31", cwd=tmp_path)
+    assert bad.returncode != 0
+    assert "trainer.batch_size=31 cannot be shared by 2 processes" in bad.stderr
+
+
+@pytest.mark.slow
+def test_the_wheel_works_without_the_source_tree(tmp_path):
+    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(tmp_path / "dist"), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--no-deps",
+        "--no-index",
+        "--target",
+        str(tmp_path / "site"),
+    ]
+    subprocess.run([*install, str(wheel)], check=True, capture_output=True)
+    cwd = tmp_path / "elsewhere"
+    cwd.mkdir()
+    path = os.pathsep.join([str(tmp_path / "site"), os.environ["PYTHONPATH"]])
+    where = [sys.executable, "-c", "import bls_bench.config as c; print(c.__file__, c.CONF_DIR)"]
+    shown = subprocess.run(
+        where, cwd=cwd, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=True
+    )
+    assert all(word.startswith(str(tmp_path / "site")) for word in shown.stdout.split())
+    code, out, err = finish(
+        command("pruner=bls_seta", "model=resnet18", *TINY_RESNET18, cwd=cwd, PYTHONPATH=path)
+    )
+    assert code == 0, err
+    assert "finished:" in out

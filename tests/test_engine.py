@@ -1,0 +1,290 @@
+"""Laws of whole runs, in this process, on a few digits."""
+
+import dataclasses
+import math
+
+import pytest
+import torch
+
+from bls_bench import checkpoint
+from bls_bench.correlation import score_loss_correlation
+from bls_bench.engine import Engine
+from bls_bench.pruning.state import NonFiniteLossError
+from bls_bench.stopping import Interrupted
+from bls_bench.train import make_fabric, run
+
+from .helpers import TINY, make_config, metrics, train, without_times
+from .test_config import BATCH_LOSS_TASK
+
+PRUNERS = ("none", "random", "infobatch", "infobatch_quantile", "seta", "repb")
+SCORERS = ("per_sample", "bls", "no_ema", "random", "bls_centered", "residual")
+
+
+def make_engine(*overrides):
+    config = make_config(*TINY, *overrides)
+    return Engine(config, config.dataset.load(config.seed), make_fabric(config.trainer))
+
+
+class StopAt:
+    """Stands in for a signal that comes after the given number of steps of the whole run."""
+
+    number = 15
+
+    def __init__(self, steps):
+        self.steps = steps
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return None
+
+    def received(self, step, device):
+        self.steps -= 1
+        return self.steps == 0
+
+
+@pytest.mark.parametrize("pruner", PRUNERS)
+@pytest.mark.parametrize("scorer", SCORERS)
+def test_every_pair_trains(pruner, scorer, tmp_path):
+    result, lines = train(tmp_path, f"pruner={pruner}", f"scorer={scorer}")
+    assert result["status"] == "finished"
+    assert len(lines) == result["epochs"] == 3
+    used = sum(line["kept"] for line in lines)
+    assert result["pruned_percent"] == pytest.approx(100 * (1 - used / 300))
+    assert result["samples_trained"] == used
+    assert result["accuracy_last"] == lines[-1]["accuracy"]
+    assert result["accuracy_best"] == max(line["accuracy"] for line in lines)
+    assert all(math.isfinite(line["loss"]) for line in lines)
+    assert lines[0]["score_loss_spearman"] is None  # nothing was scored before the first epoch
+
+
+@pytest.mark.parametrize("scorer", ["bls", "residual"])
+def test_a_task_with_batch_losses_only(scorer, tmp_path):
+    result, lines = train(tmp_path, BATCH_LOSS_TASK, "pruner=infobatch", f"scorer={scorer}")
+    assert result["status"] == "finished"
+    assert all(line["score_loss_spearman"] is None for line in lines)
+
+
+@pytest.mark.parametrize(
+    "overrides", [("pruner=bls_seta",), ("pruner=repb", "model=vit_tiny"), ("optimizer=lamb",)]
+)
+def test_the_same_seed_gives_bit_equal_runs_and_another_does_not(overrides, tmp_path):
+    first, again = (train(tmp_path / name, *overrides)[1] for name in "ab")
+    other = train(tmp_path / "c", *overrides, "seed=1")[1]
+    assert without_times(first) == without_times(again)
+    assert without_times(first) != without_times(other)
+
+
+@pytest.mark.parametrize("steps", [3, 4, 5, 9])
+@pytest.mark.parametrize("pruner", ["bls_infobatch", "repb", "seta"])
+def test_stop_and_resume_equals_uninterrupted(pruner, steps, tmp_path, monkeypatch):
+    whole, whole_lines = train(tmp_path / "whole", f"pruner={pruner}")
+    config = make_config(*TINY, f"pruner={pruner}", f"records={tmp_path / 'parts'}")
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(Interrupted, match="the same command goes on") as caught,
+    ):
+        patch.setattr("bls_bench.train.StopSignal", lambda: StopAt(steps))
+        run(config)
+    assert caught.value.exit_code == 128 + 15
+    folder = tmp_path / "parts" / config.key
+    assert not (folder / "result.json").exists()
+    torch.manual_seed(99)  # what another run in the same process leaves behind
+    config = make_config(*TINY, f"pruner={pruner}", f"records={tmp_path / 'parts'}")
+    assert without_times(run(config)) == without_times(whole)
+    assert without_times(metrics(folder)) == without_times(whole_lines)
+    assert not (folder / "checkpoint.pt").exists()
+    weights = [
+        torch.load(path / config.key / "model.pt") for path in (tmp_path / "whole", tmp_path / "parts")
+    ]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_dropout_noise_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    """Models that draw from the global generator while training resume exactly too."""
+    overrides = ("model=timm", "model.name=resnet10t", "dataset.subset=20")
+    build = type(make_config(*overrides).model).build
+
+    def with_dropout(self, *sizes):
+        model = build(self, *sizes)
+        model.fc = torch.nn.Sequential(torch.nn.Dropout(0.5), model.fc)
+        return model
+
+    monkeypatch.setattr("bls_bench.models.Model.build", with_dropout)
+    _, whole = train(tmp_path / "whole", *overrides)
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr("bls_bench.train.StopSignal", lambda: StopAt(9))
+        train(tmp_path / "parts", *overrides)
+    torch.manual_seed(99)
+    assert without_times(train(tmp_path / "parts", *overrides)[1]) == without_times(whole)
+
+
+def test_a_crash_between_checkpoints_resumes_from_the_last_one(tmp_path, monkeypatch):
+    _, whole = train(tmp_path / "whole", "pruner=bls_seta")
+    overrides = ("pruner=bls_seta", "trainer.checkpoint_seconds=0")
+    evaluate, calls = Engine.evaluate, []
+
+    def crash(self, split):
+        calls.append(1)
+        if len(calls) == 3:
+            raise RuntimeError("power cut")
+        return evaluate(self, split)
+
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="power cut"):
+        patch.setattr(Engine, "evaluate", crash)
+        train(tmp_path / "parts", *overrides)
+    assert without_times(train(tmp_path / "parts", *overrides)[1]) == without_times(whole)
+
+
+def test_another_pruner_leaves_weights_and_augmentation_untouched():
+    engines = [make_engine(f"pruner={pruner}") for pruner in ("none", "random", "bls_seta")]
+    weights = [engine.model.state_dict() for engine in engines]
+    indices = [torch.arange(40)]
+    for other, engine in zip(weights[1:], engines[1:], strict=True):
+        assert all(torch.equal(weights[0][name], other[name]) for name in weights[0])
+        engine.state.begin_epoch()
+        for epoch in range(2):
+            batches = [
+                next(e.data.train.batches(indices, epoch, torch.device("cpu"))) for e in (engines[0], engine)
+            ]
+            assert torch.equal(batches[0][0], batches[1][0])
+
+
+def test_a_step_descends_the_weighted_mean():
+    """Under a per-sample scorer the gradient is that of mean(w_i l_i), under any other that of L mean(w)."""
+    for pruner, weigh in (("infobatch", "samples"), ("bls_infobatch", "batch")):
+        engine = make_engine(f"pruner={pruner}", "optimizer.weight_decay=0", "optimizer.momentum=0")
+        for _ in range(2):
+            engine._epoch(None, StopAt(-1))
+        engine.state.begin_epoch()
+        batch = engine._batches()[0]
+        assert batch.weights.unique().tolist() == [1.0, 2.0]
+        inputs, targets = next(engine.data.train.batches([batch.indices], 2, torch.device("cpu")))
+        engine.model.train()
+        losses = torch.nn.functional.cross_entropy(engine.model(inputs), targets, reduction="none")
+        loss = (losses * batch.weights).mean() if weigh == "samples" else losses.mean() * batch.weights.mean()
+        parameters = list(engine.model.parameters())
+        expected = [
+            p - 0.01 * g for p, g in zip(parameters, torch.autograd.grad(loss, parameters), strict=True)
+        ]
+        for group in engine.optimizer.param_groups:
+            group["lr"] = 0.01
+        engine._step(batch, inputs, targets)
+        for found, wanted in zip(parameters, expected, strict=True):
+            torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_the_rate_follows_progress_however_long_the_epochs(monkeypatch):
+    engine = make_engine("pruner=random", "pruner.prune_ratio=0.6", "trainer.epochs=2")
+    seen = []
+    monkeypatch.setattr(engine, "_set_rate", seen.append)
+    for _ in range(2):
+        engine._epoch(None, StopAt(-1))
+    assert seen == [0.0, 0.25, 0.5, 0.75]  # 40 samples, two steps an epoch
+
+
+def test_gradient_clipping_bounds_the_step():
+    engine = make_engine("trainer.grad_clip=0.001", "optimizer.weight_decay=0", "optimizer.momentum=0")
+    engine.state.begin_epoch()
+    batch = engine._batches()[0]
+    inputs, targets = next(engine.data.train.batches([batch.indices], 0, torch.device("cpu")))
+    for group in engine.optimizer.param_groups:
+        group["lr"] = 1.0
+    before = [p.detach().clone() for p in engine.model.parameters()]
+    engine._step(batch, inputs, targets)
+    moved = sum(
+        (p - old).square().sum() for p, old in zip(engine.model.parameters(), before, strict=True)
+    ).sqrt()
+    assert float(moved) == pytest.approx(0.001, rel=1e-2)
+
+
+def test_bf16_runs_the_model_in_bf16():
+    engine = make_engine("trainer.precision=bf16-mixed")
+    kinds = []
+    engine.model.module.stem.register_forward_hook(lambda *call: kinds.append(call[2].dtype))
+    engine._epoch(None, StopAt(-1))
+    assert set(kinds) == {torch.bfloat16}  # in training and in evaluation
+    assert all(p.dtype == torch.float32 for p in engine.model.parameters())
+
+
+def test_a_single_sample_left_over_sits_out():
+    engine = make_engine("trainer.batch_size=33")  # 100 = 3 * 33 + 1
+    engine.state.begin_epoch()
+    assert [len(batch.indices) for batch in engine._batches()] == [33, 33, 33]
+
+
+def test_evaluation_is_the_accuracy_of_the_whole_split():
+    engine = make_engine()
+    engine.model.eval()
+    test = engine.data.test
+    inputs, targets = next(test.batches([torch.arange(len(test))], 0, torch.device("cpu")))
+    with torch.no_grad():
+        expected = (engine.model(inputs).argmax(1) == targets).double().mean() * 100
+    assert engine.evaluate(test) == pytest.approx(float(expected))
+
+
+def test_a_non_finite_loss_stops_the_run_and_the_record_says_so(tmp_path, monkeypatch):
+    config = make_config(*TINY, f"records={tmp_path}")
+    loss = type(config.task).loss
+    calls = []
+
+    def diverge(self, model, inputs, targets):
+        calls.append(1)
+        return loss(self, model, inputs, targets) * (float("nan") if len(calls) == 6 else 1)
+
+    with monkeypatch.context() as patch, pytest.raises(NonFiniteLossError, match="in epoch 1, batch 1"):
+        patch.setattr(type(config.task), "loss", diverge)
+        run(config)
+    record = tmp_path / config.key / "result.json"
+    assert '"failed"' in record.read_text()
+    assert "epoch 1, batch 1" in record.read_text()
+    assert (
+        run(make_config(*TINY, f"records={tmp_path}"))["status"] == "finished"
+    )  # failed runs are tried again
+
+
+def test_checkpoints_load_without_running_code(tmp_path):
+    engine = make_engine("pruner=repb")
+    engine._epoch(None, StopAt(-1))
+    engine.state.begin_epoch()
+
+    class Folder:
+        checkpoint = tmp_path / "checkpoint.pt"
+
+    engine.save(Folder)
+    content = checkpoint.load(Folder.checkpoint, engine.config.key, 100)
+    other = make_engine("pruner=repb")
+    other.load(content)
+    assert torch.equal(other.state.scores, engine.state.scores)
+    assert torch.equal(other.state.selection.indices, engine.state.selection.indices)
+
+
+class TestCorrelation:
+    def test_is_spearmans(self):
+        losses = torch.rand(200, generator=torch.Generator().manual_seed(0))
+        assert score_loss_correlation(losses.exp(), losses) == pytest.approx(1)
+        assert score_loss_correlation(-losses, losses) == pytest.approx(-1)
+        scores = losses.clone()
+        scores[:50] = torch.nan
+        assert score_loss_correlation(scores, losses) == pytest.approx(1)
+
+    def test_is_none_where_nothing_can_be_ranked(self):
+        losses = torch.rand(5, generator=torch.Generator().manual_seed(0))
+        assert score_loss_correlation(torch.full((5,), 0.5), losses) is None
+        assert score_loss_correlation(torch.full((5,), torch.nan), losses) is None
+
+    def test_is_of_the_scores_that_the_pruner_used(self, tmp_path):
+        """Scores of the epoch before, not those that this epoch's own losses have just made."""
+        _, lines = train(tmp_path, "trainer.epochs=4", "dataset.subset=50")
+        assert all(abs(line["score_loss_spearman"]) < 0.999 for line in lines[1:])
+
+
+def test_config_is_written_whole(tmp_path):
+    from omegaconf import OmegaConf
+
+    train(tmp_path, "pruner=bls_infobatch")
+    config = make_config(*TINY, "pruner=bls_infobatch", f"records={tmp_path}")
+    saved = OmegaConf.to_container(OmegaConf.load(tmp_path / config.key / "config.yaml"))
+    assert saved == config.resolved
+    assert set(saved) == {field.name for field in dataclasses.fields(config)} - {"resolved"}

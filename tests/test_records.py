@@ -1,0 +1,154 @@
+import json
+
+import pytest
+import torch
+
+from bls_bench import checkpoint
+from bls_bench.errors import InputError
+from bls_bench.records import Record, write
+from bls_bench.train import run
+
+from .helpers import TINY, make_config, train
+
+
+def test_result_is_written_last_and_only_once(tmp_path):
+    result, _ = train(tmp_path)
+    folder = next(tmp_path.iterdir())
+    assert {path.name for path in folder.iterdir()} == {
+        ".lock", "config.yaml", "environment.jsonl", "metrics.jsonl", "model.pt", "result.json"
+    }  # fmt: skip
+    newest = max(folder.iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    assert newest.name == "result.json"
+    environment = json.loads((folder / "environment.jsonl").read_text())
+    assert environment["torch"] == torch.__version__
+    assert environment["device"] == "cpu"
+    assert environment["processes"] == 1
+
+
+def test_a_finished_run_is_not_made_again(tmp_path, capsys):
+    result, _ = train(tmp_path)
+    before = {
+        path: path.stat().st_mtime_ns for path in next(tmp_path.iterdir()).iterdir() if path.name != ".lock"
+    }
+    capsys.readouterr()
+    again, _ = train(tmp_path)
+    assert "already finished" in capsys.readouterr().out
+    assert again == result | {"schema": 1, "key": again["key"]}
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
+def test_save_model_false_leaves_no_weights(tmp_path):
+    train(tmp_path, "trainer.save_model=false")
+    assert not list(tmp_path.rglob("*.pt"))
+
+
+def test_the_saved_model_is_the_trained_one(tmp_path):
+    result, _ = train(tmp_path)
+    config = make_config(*TINY, f"records={tmp_path}")
+    model = config.model.build(1, 8, 10)
+    model.load_state_dict(torch.load(tmp_path / config.key / "model.pt", weights_only=True))
+    test = config.dataset.load(0).test
+    inputs, targets = next(test.batches([torch.arange(len(test))], 0, torch.device("cpu")))
+    accuracy = (model.eval()(inputs).argmax(1) == targets).double().mean() * 100
+    assert float(accuracy) == pytest.approx(result["accuracy_last"])
+
+
+def test_a_run_in_progress_is_left_alone(tmp_path):
+    record = Record(str(tmp_path), "key", {})
+    with pytest.raises(InputError, match="another process is training run key right now"):
+        Record(str(tmp_path), "key", {})
+    record.close()
+    Record(str(tmp_path), "key", {}).close()
+
+
+def test_an_unwritable_folder(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="records=.*file: cannot write there"):
+        Record(str(tmp_path / "file"), "key", {})
+
+
+def test_a_broken_result_is_named(tmp_path):
+    config = make_config(*TINY, f"records={tmp_path}")
+    (tmp_path / config.key).mkdir()
+    (tmp_path / config.key / "result.json").write_text('{"status": "fin')
+    with pytest.raises(InputError, match=r"result.json is not a whole JSON file: delete it"):
+        run(config)
+
+
+def test_metrics_cut_short_by_a_crash_are_made_again(tmp_path):
+    record = Record(str(tmp_path), "key", {})
+    record.append({"epoch": 0})
+    record.append({"epoch": 1})
+    with (record.path / "metrics.jsonl").open("a") as file:
+        file.write('{"epoch": 2, "lo')
+    assert record.metrics() == [{"epoch": 0}, {"epoch": 1}]
+    record.start("cpu", 1, epochs_done=1)
+    assert record.metrics() == [{"epoch": 0}]
+    record.close()
+
+
+def test_text_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
+    write(tmp_path / "file", "old")
+
+    def fail(self, target):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("pathlib.Path.replace", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write(tmp_path / "file", "new")
+    assert (tmp_path / "file").read_text() == "old"
+
+
+class TestBadCheckpoints:
+    @pytest.fixture
+    def folder(self, tmp_path):
+        config = make_config(*TINY, f"records={tmp_path}")
+        folder = tmp_path / config.key
+        folder.mkdir()
+        return folder
+
+    def content(self, folder, **changes):
+        return {"key": folder.name, "pruning": {"num_samples": 100}} | changes
+
+    @pytest.mark.parametrize("keep", [0, 10, 500])
+    def test_cut_short(self, folder, tmp_path, keep):
+        checkpoint.save(folder / "checkpoint.pt", self.content(folder, weights=torch.zeros(1000)))
+        whole = (folder / "checkpoint.pt").read_bytes()
+        (folder / "checkpoint.pt").write_bytes(whole[:keep])
+        with pytest.raises(InputError, match=r"checkpoint.pt is no whole checkpoint: delete it"):
+            run(make_config(*TINY, f"records={tmp_path}"))
+        assert (folder / "checkpoint.pt").read_bytes() == whole[:keep]
+        assert not (folder / "result.json").exists()
+
+    def test_of_another_config(self, folder, tmp_path):
+        checkpoint.save(folder / "checkpoint.pt", self.content(folder, key="0123"))
+        with pytest.raises(InputError, match=f"belongs to run 0123, not to {folder.name}"):
+            run(make_config(*TINY, f"records={tmp_path}"))
+
+    def test_of_another_data_set_length(self, folder, tmp_path):
+        checkpoint.save(folder / "checkpoint.pt", self.content(folder, pruning={"num_samples": 99}))
+        with pytest.raises(InputError, match="made with 99 training samples, the data set now has 100"):
+            run(make_config(*TINY, f"records={tmp_path}"))
+
+    def test_code_in_a_checkpoint_is_not_run(self, folder, tmp_path):
+        class Evil:
+            def __reduce__(self):
+                return (print, ("run",))
+
+        torch.save(self.content(folder, evil=Evil()), folder / "checkpoint.pt")
+        with pytest.raises(InputError, match="no whole checkpoint"):
+            run(make_config(*TINY, f"records={tmp_path}"))
+
+    def test_the_previous_one_stays_until_the_new_one_is_whole(self, folder, monkeypatch):
+        path = folder / "checkpoint.pt"
+        checkpoint.save(path, self.content(folder))
+        before = path.read_bytes()
+
+        def cut(content, file):
+            file.write_bytes(b"half")
+            raise OSError("disk full")
+
+        monkeypatch.setattr(torch, "save", cut)
+        with pytest.raises(OSError, match="disk full"):
+            checkpoint.save(path, self.content(folder))
+        assert path.read_bytes() == before
