@@ -51,6 +51,7 @@ class PruningState:
         self._counts = torch.zeros(num_samples, dtype=torch.int32)
         self._selected: list[int] = []
         self._selection: Selection | None = None
+        self._upcoming: Selection | None = None
         self._log = VisitLog()
 
     @property
@@ -69,6 +70,11 @@ class PruningState:
         return self._selection
 
     @property
+    def recorded(self) -> Tensor:
+        """(m,) int64, the samples that this process has recorded in the open epoch so far."""
+        return torch.cat([torch.zeros(0, dtype=torch.int64), *self._log.indices])
+
+    @property
     def pruned_percent(self) -> float:
         """100 * (1 - samples used / (N * epochs)) over the epochs begun so far, annealing included."""
         if not self._selected:
@@ -81,32 +87,36 @@ class PruningState:
 
         Raises RuntimeError while an epoch is open, ValueError if the pruner leaves no sample.
         """
-        if self._selection is not None:
-            raise RuntimeError(f"epoch {self.epoch} is still open: call end_epoch first")
-        generator = stream(self.seed, "select", self.epoch)
-        epoch = Epoch(self.epoch, self.num_epochs, self._scores, self._counts, generator)
+        selection = self.upcoming()
         if self.epoch >= self.num_epochs:
             warnings.warn(
                 f"epoch {self.epoch} is past num_epochs={self.num_epochs}: training on all samples",
                 stacklevel=2,
             )
-            selection = epoch.everything()
-        else:
-            selection = self.pruner.select(epoch)
-        if len(selection) == 0:
-            raise ValueError(
-                f"{type(self.pruner).__name__} leaves none of the {self.num_samples} samples to train on"
-            )
-        self._selection = selection
+        self._selection, self._upcoming = selection, None
         self._selected.append(len(selection))
         return selection
+
+    def upcoming(self) -> Selection:
+        """Draw the selection of the next epoch ahead of `begin_epoch`, which will return this very one."""
+        if self._selection is not None:
+            raise RuntimeError(f"epoch {self.epoch} is still open: call end_epoch first")
+        if self._upcoming is None:
+            generator = stream(self.seed, "select", self.epoch)
+            epoch = Epoch(self.epoch, self.num_epochs, self._scores, self._counts, generator)
+            past = self.epoch >= self.num_epochs
+            self._upcoming = epoch.everything() if past else self.pruner.select(epoch)
+        if len(self._upcoming) == 0:
+            name = type(self.pruner).__name__
+            raise ValueError(f"{name} leaves none of the {self.num_samples} samples to train on")
+        return self._upcoming
 
     def record(self, indices: Tensor, loss: Tensor) -> None:
         """Note the unweighted loss of a batch: (b,) per sample, or the 0-d mean.
 
         indices: (b,) int64. A scorer that needs no per-sample losses averages a vector.
         Raises RuntimeError outside an epoch, TypeError for a 0-d loss under a per-sample scorer,
-        ValueError for another shape, an empty batch, or a change of kind within the epoch.
+        ValueError for another shape, an empty batch, or a change of kind or device within the epoch.
         """
         if self._selection is None:
             raise RuntimeError("record is for an open epoch: call begin_epoch first")
@@ -120,7 +130,10 @@ class PruningState:
             raise ValueError(f"expected {len(indices)} losses, one a sample, got shape {tuple(loss.shape)}")
         if len(indices) == 0:
             raise ValueError("a batch must hold at least 1 sample, got none")
-        if self._log.losses and self._log.losses[0].ndim != loss.ndim:
+        first = self._log.losses[0] if self._log.losses else loss
+        if first.device != loss.device:
+            raise ValueError(f"expected the loss on {first.device}, as before, and got it on {loss.device}")
+        if first.ndim != loss.ndim:
             raise ValueError("an epoch takes per-sample losses or batch losses, not some of each")
         self._log.append(indices, loss)
 
@@ -217,6 +230,7 @@ class PruningState:
         self.seed, self.epoch = state["seed"], state["epoch"]
         self._scores, self._counts = state["scores"].clone(), state["counts"].clone()
         self._selected, self._log = list(state["selected"]), log
+        self._upcoming = None
         self._selection = None if state["selection"] is None else Selection(*state["selection"])
         self.pruner.load_state_dict(state["pruner_state"])
         self.scorer.load_state_dict(state["scorer_state"])
