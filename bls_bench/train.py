@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -15,7 +14,8 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from bls_bench import checkpoint
-from bls_bench.config import CONF_DIR, Config, Trainer, load
+from bls_bench.config import CONF_DIR, Config, load
+from bls_bench.devices import make_fabric
 from bls_bench.engine import Engine
 from bls_bench.errors import InputError
 from bls_bench.messages import one_line
@@ -119,28 +119,6 @@ def _train(config: Config, fabric: Fabric, record: Record | None, experiment: st
         record.checkpoint.unlink(missing_ok=True)
         report("finished", result, config, record)
     return result
-
-
-def make_fabric(trainer: Trainer) -> Fabric:
-    """One process, or as many as torchrun has started.
-
-    Raises InputError for a device that this machine does not have.
-    """
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    total = int(os.environ.get("WORLD_SIZE", "1"))
-    if trainer.device == "cuda" and not torch.cuda.is_available():
-        raise InputError("trainer.device=cuda: torch sees no GPU here, allowed are cpu and auto")
-    if trainer.device == "mps" and not torch.backends.mps.is_available():
-        raise InputError("trainer.device=mps: not to be had here, allowed are cpu and auto")
-    fabric = Fabric(
-        accelerator=trainer.device,
-        devices=local,
-        num_nodes=total // local,
-        strategy="ddp" if total > 1 else "auto",
-        precision="32-true" if trainer.precision == "32" else "bf16-mixed",
-    )
-    fabric.launch()
-    return fabric
 
 
 def report(what: str, result: dict[str, Any], config: Config, record: Record | None) -> None:

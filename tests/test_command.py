@@ -11,10 +11,30 @@ from pathlib import Path
 
 import pytest
 
+from bls_bench.train import main
+
 from .helpers import TINY, command, finish, metrics, without_times
 
 ROOT = Path(__file__).parents[1]
 TINY_RESNET18 = ("dataset.subset=10", "trainer.epochs=2", "logger=none")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, capsys):
+    """Run the command inside this process, in an empty folder; gives exit code, output and errors."""
+
+    def run(*arguments):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["bls_bench.train", *arguments])
+        capsys.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code or 0
+        return code, *capsys.readouterr()
+
+    return run
 
 
 def wait_for(process, path, lines=1):
@@ -47,8 +67,8 @@ def test_the_demo_end_to_end(tmp_path):
     assert len(metrics(record)) == 30
 
 
-def test_help_lists_every_group_and_its_options(tmp_path):
-    code, out, _ = finish(command("--help", cwd=tmp_path))
+def test_help_lists_every_group_and_its_options(here, tmp_path):
+    code, out, _ = here("--help")
     assert code == 0
     for group in (
         "dataset",
@@ -67,8 +87,8 @@ def test_help_lists_every_group_and_its_options(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_cfg_job_shows_the_composed_config(tmp_path):
-    code, out, _ = finish(command("pruner=bls_seta", "scorer.alpha=0.9", "--cfg", "job", cwd=tmp_path))
+def test_cfg_job_shows_the_composed_config(here, tmp_path):
+    code, out, _ = here("pruner=bls_seta", "scorer.alpha=0.9", "--cfg", "job")
     assert code == 0
     assert "_target_: bls_bench.pruning.seta.SeTaPruner" in out
     assert "alpha: 0.9" in out
@@ -152,9 +172,9 @@ def test_a_signal_ends_the_sweep_and_it_goes_on(tmp_path):
         (["pruner"], "pruner"),
     ],
 )
-def test_bad_input_is_one_line_exit_code_two_and_nothing_written(arguments, message, tmp_path):
+def test_bad_input_is_one_line_exit_code_two_and_nothing_written(arguments, message, here, tmp_path):
     (tmp_path / "file").write_text("kept")
-    code, out, err = finish(command("logger=none", *arguments, cwd=tmp_path))
+    code, out, err = here("logger=none", *arguments)
     assert code == 2
     assert re.fullmatch(r"error: .*\n", err), err
     assert message in err
@@ -163,27 +183,56 @@ def test_bad_input_is_one_line_exit_code_two_and_nothing_written(arguments, mess
     assert (tmp_path / "file").read_text() == "kept"
 
 
+def test_the_error_and_its_exit_code_reach_the_shell(tmp_path):
+    code, out, err = finish(command("scorer=bls", "scorer.alpha=2", cwd=tmp_path))
+    assert (code, out, err) == (2, "", "error: scorer.alpha must be in [0, 1], got 2.0\n")
+
+
 def torchrun(*arguments, cwd):
     line = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
-    return subprocess.run(
-        [*line, "-m", "bls_bench.train", *arguments], cwd=cwd, capture_output=True, text=True, timeout=300
+    return subprocess.Popen(
+        [*line, "-m", "bls_bench.train", *arguments],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
-def test_two_processes_make_one_record_and_resume(tmp_path):
+def test_two_processes_make_one_record(tmp_path):
     run = ("pruner=bls_infobatch", *TINY, "trainer.device=cpu")
-    done = torchrun(*run, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("finished:") == 1
+    code, out, err = finish(torchrun(*run, cwd=tmp_path))
+    assert code == 0, err
+    assert out.count("finished:") == 1
     (folder,) = (tmp_path / "outputs").iterdir()
     assert json.loads((folder / "environment.jsonl").read_text())["processes"] == 2
-    assert [line["kept"] for line in metrics(folder)][0] == 100
+    assert metrics(folder)[0]["kept"] == 100
     assert metrics(folder)[1]["kept"] < 100
-    again = torchrun(*run, cwd=tmp_path)
-    assert again.stdout.count("already finished:") == 1
-    bad = torchrun(*run, "trainer.batch_size=31", cwd=tmp_path)
-    assert bad.returncode != 0
-    assert "trainer.batch_size=31 cannot be shared by 2 processes" in bad.stderr
+    code, out, _ = finish(torchrun(*run, cwd=tmp_path))
+    assert code == 0
+    assert out.count("already finished:") == 1
+    code, _, err = finish(torchrun(*run, "trainer.batch_size=31", cwd=tmp_path))
+    assert code != 0
+    assert "trainer.batch_size=31 cannot be shared by 2 processes" in err
+
+
+@pytest.mark.slow
+def test_two_processes_stop_together_and_resume_exactly(tmp_path):
+    run = ("pruner=infobatch", "model=resnet20", "trainer.epochs=3", "trainer.batch_size=32", "logger=none")
+    run = (*run, "trainer.device=cpu")
+    code, _, err = finish(torchrun(*run, "records=whole", cwd=tmp_path))
+    assert code == 0, err
+    process = torchrun(*run, "records=parts", cwd=tmp_path)
+    wait_for(process, tmp_path / "parts")
+    process.send_signal(signal.SIGTERM)
+    finish(process)
+    (folder,) = (tmp_path / "parts").iterdir()
+    assert (folder / "checkpoint.pt").exists()
+    assert not (folder / "result.json").exists()
+    code, out, err = finish(torchrun(*run, "records=parts", cwd=tmp_path))
+    assert code == 0, err
+    assert "going on from epoch" in out
+    assert without_times(metrics(folder)) == without_times(metrics(tmp_path / "whole" / folder.name))
 
 
 @pytest.mark.slow

@@ -8,10 +8,11 @@ import torch
 
 from bls_bench import checkpoint
 from bls_bench.correlation import score_loss_correlation
+from bls_bench.devices import make_fabric
 from bls_bench.engine import Engine
 from bls_bench.pruning.state import NonFiniteLossError
 from bls_bench.stopping import Interrupted
-from bls_bench.train import make_fabric, run
+from bls_bench.train import run
 
 from .helpers import TINY, make_config, metrics, train, without_times
 from .test_config import BATCH_LOSS_TASK

@@ -13,7 +13,7 @@ def test_onecycle_is_torchs(pct_start):
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
     theirs = OneCycleLR(optimizer, max_lr=1.0, total_steps=total, pct_start=pct_start, cycle_momentum=False)
     ours = OneCycle(pct_start=pct_start)
-    # torch peaks at step pct_start * total - 1, one step early: the two differ by less than the steepest step.
+    # torch peaks at step pct_start * total - 1, one step early: they differ by less than the steepest step.
     steepest = math.pi / 2 / (pct_start * total)
     for step in range(total):
         assert abs(ours.factor(step / total) - theirs.get_last_lr()[0]) < steepest

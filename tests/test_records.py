@@ -12,7 +12,7 @@ from .helpers import TINY, make_config, train
 
 
 def test_result_is_written_last_and_only_once(tmp_path):
-    result, _ = train(tmp_path)
+    train(tmp_path)
     folder = next(tmp_path.iterdir())
     assert {path.name for path in folder.iterdir()} == {
         ".lock", "config.yaml", "environment.jsonl", "metrics.jsonl", "model.pt", "result.json"

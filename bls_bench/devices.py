@@ -1,0 +1,31 @@
+"""Device, precision and processes, by Lightning Fabric."""
+
+import os
+
+import torch
+from lightning_fabric import Fabric
+
+from bls_bench.config import Trainer
+from bls_bench.errors import InputError
+
+
+def make_fabric(trainer: Trainer) -> Fabric:
+    """One process, or as many as torchrun has started.
+
+    Raises InputError for a device that this machine does not have.
+    """
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    total = int(os.environ.get("WORLD_SIZE", "1"))
+    if trainer.device == "cuda" and not torch.cuda.is_available():
+        raise InputError("trainer.device=cuda: torch sees no GPU here, allowed are cpu and auto")
+    if trainer.device == "mps" and not torch.backends.mps.is_available():
+        raise InputError("trainer.device=mps: not to be had here, allowed are cpu and auto")
+    fabric = Fabric(
+        accelerator=trainer.device,
+        devices=local,
+        num_nodes=total // local,
+        strategy="ddp" if total > 1 else "auto",
+        precision="32-true" if trainer.precision == "32" else "bf16-mixed",
+    )
+    fabric.launch()
+    return fabric
