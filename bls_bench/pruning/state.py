@@ -13,6 +13,10 @@ from bls_bench.pruning.selection import Selection
 from bls_bench.pruning.visits import VisitLog, Visits
 from bls_bench.streams import stream
 
+# The keys of a saved state.
+SAVED = {"num_samples", "pruner", "scorer", "seed", "epoch", "scores", "counts", "selected", "selection"}
+SAVED |= {"visits", "pruner_state", "scorer_state"}
+
 
 class NonFiniteLossError(ValueError):
     """A recorded loss is NaN or infinite. `epoch` and `batch` count from 0."""
@@ -213,14 +217,17 @@ class PruningState:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what `state_dict` gave; the seed comes with it.
 
-        Raises ValueError, with nothing changed, for the state of another data set length, pruner or
-        scorer, or an open epoch of another number of processes.
+        Raises ValueError, with nothing changed, for something else than a pruning state, one of another
+        data set length, pruner or scorer, or an open epoch of another number of processes.
         """
         mine = {
             "num_samples": self.num_samples,
             "pruner": type(self.pruner).__name__,
             "scorer": type(self.scorer).__name__,
         }
+        missing = sorted(SAVED - state.keys())
+        if missing:
+            raise ValueError(f"this is no pruning state: it lacks {', '.join(missing)}")
         for key, value in mine.items():
             if state[key] != value:
                 raise ValueError(f"the saved pruning state has {key} {state[key]}, this run has {value}")
