@@ -9,14 +9,17 @@ Markdown table. `--samples 100000000` does the selection alone.
 
 import argparse
 import gc
+import os
 import platform
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import torch
-from torch.utils.data import BatchSampler, DataLoader, RandomSampler
+from torch.utils.data import BatchSampler, RandomSampler
 from tqdm import tqdm
 
 from bls_bench.pruning.handler import Handler
@@ -95,11 +98,127 @@ class ThreeLines(Bookkeeping):
         self.state, self.losses = self.handler.state, losses
 
     def epoch(self) -> float:
-        handler, seconds = self.handler, 0.0
+        handler = self.handler
         loss = self.losses[:BATCH_SIZE] if self.state.scorer.per_sample else self.losses[0]
         started = time.perf_counter()
         for indices in BatchSampler(handler.sampler, BATCH_SIZE, drop_last=False):
             handler.__getitems__(indices)
             handler.update(loss[: len(indices)] if loss.ndim else loss)
-        seconds += time.perf_counter() - started
-        return seconds
+        return time.perf_counter() - started
+
+
+def best_of(epochs: list[Callable[[], float]], repeats: int) -> list[float]:
+    """Return the best seconds of each, all of them measured in turn `repeats` times."""
+    best = [float("inf")] * len(epochs)
+    for _ in tqdm(range(repeats), desc="repeats", leave=False):
+        for number, epoch in enumerate(epochs):
+            gc.collect()
+            best[number] = min(best[number], epoch())
+    return best
+
+
+def timed(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def process_memory(field: str) -> int:
+    """Return VmRSS or VmHWM (the peak) of this process in bytes, from /proc."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(field):
+            return int(line.split()[1]) * 1024
+    raise OSError(f"/proc/self/status has no {field}")
+
+
+def peak_bytes(kind: type[Bookkeeping], pruner: str, scorer: str, num_samples: int) -> int:
+    """Return what a state and three of its epochs add to a fresh process at the peak."""
+    kind(PRUNERS[pruner](), SCORERS[scorer](), torch.rand(1000)).epoch()
+    losses = torch.rand(num_samples)
+    before = process_memory("VmRSS")
+    run = kind(PRUNERS[pruner](), SCORERS[scorer](), losses)
+    for _ in range(3):
+        run.epoch()
+    return process_memory("VmHWM") - before
+
+
+def measure(num_samples: int, repeats: int, with_memory: bool) -> list[str]:
+    """Return the rows of the table for one number of samples."""
+    losses = torch.rand(num_samples, generator=torch.Generator().manual_seed(0)).pow(4) * 3
+    cases = [(Bookkeeping, pruner, scorer) for pruner in PRUNERS for scorer in SCORERS]
+    cases += [
+        (ThreeLines, pruner, scorer)
+        for pruner in ("InfoBatch", "SeTa", "RePB")
+        for scorer in ("per sample", "BLS")
+    ]
+    rows = [f"| {num_samples:.0e} | torch's sampler | | {{:.1f}} | 1.00 | |"]
+    pairs = []
+    for kind, pruner, scorer in tqdm(cases, desc=f"{num_samples:.0e} samples"):
+        run = kind(PRUNERS[pruner](), SCORERS[scorer](), losses)
+        run.epoch()  # the first epoch is whole and prunes nothing
+        reference, own = best_of([lambda: timed(lambda: torch_epoch(num_samples)), run.epoch], repeats)
+        pairs.append(reference)
+        memory = peak(kind, pruner, scorer, num_samples) if with_memory else ""
+        name = pruner if kind is Bookkeeping else f"{pruner}, three lines"
+        rows.append(
+            f"| {num_samples:.0e} | {name} | {scorer} | {1000 * own:.1f} | {own / reference:.2f} | {memory} |"
+        )
+        del run
+    rows[0] = rows[0].format(1000 * min(pairs))
+    return rows
+
+
+def peak(kind: type[Bookkeeping], pruner: str, scorer: str, num_samples: int) -> str:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        used = pool.submit(peak_bytes, kind, pruner, scorer, num_samples).result()
+    return f"{used / num_samples:.0f}"
+
+
+def select_alone(num_samples: int) -> list[str]:
+    """Return the rows for selections from scores that differ, one epoch after the first."""
+    rows = []
+    for name in tqdm(PRUNERS, desc=f"{num_samples:.0e} samples"):
+        state = PruningState(num_samples, EPOCHS, PRUNERS[name](), BatchLossScore(), seed=0)
+        # One batch holds all: an epoch is behind the state at the least cost.
+        state.begin_epoch()
+        state.record(torch.arange(num_samples), torch.tensor(1.0))
+        state.end_epoch()
+        torch.rand(num_samples, out=state.scores)
+        seconds = timed(state.begin_epoch)
+        rows.append(f"| {num_samples:.0e} | {name}, selection | | {1000 * seconds:.0f} | | |")
+        del state
+    rows.append(f"peak memory of the process: {process_memory('VmHWM') / 2**30:.1f} GB")
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--samples", type=int, nargs="*", default=[10**5, 10**6, 10**7])
+    parser.add_argument("--repeats", type=int, default=5, help="the best of so many epochs counts")
+    parser.add_argument("--no-memory", action="store_true", help="leave the memory out: quicker")
+    options = parser.parse_args()
+    rows = []
+    for num_samples in options.samples:
+        if num_samples >= SELECTION_ALONE:
+            rows += select_alone(num_samples)
+        else:
+            rows += measure(num_samples, options.repeats, not options.no_memory)
+    sys.stdout.write(f"{machine()}\n\n| N | pruner | scorer | ms an epoch | of torch's | bytes a sample |\n")
+    sys.stdout.write("|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n")
+
+
+def machine() -> str:
+    """Describe what this ran on in one line."""
+    model = platform.processor() or platform.machine()
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            model = line.split(":")[1].strip()
+            break
+    return (
+        f"{os.cpu_count()} CPU cores ({model}), {torch.get_num_threads()} torch threads, "
+        f"torch {torch.__version__}, Python {platform.python_version()}, batch {BATCH_SIZE}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -50,8 +50,8 @@ class Selection:
     @classmethod
     def of(cls, chosen: Tensor, generator: torch.Generator, weights: Tensor | None = None) -> "Selection":
         """Shuffle the (K,) indices `chosen`; `weights` (N,) float32 is indexed by sample."""
-        indices = chosen[torch.randperm(len(chosen), generator=generator)]
-        return cls(indices, None if weights is None else weights[indices])
+        indices = chosen.index_select(0, permutation(len(chosen), generator))
+        return cls(indices, None if weights is None else weights.index_select(0, indices))
 
     def batches(self, batch_size: int, drop_last: bool = False) -> Iterator[Batch]:
         """Yield the batches in order; all slices and means are made here, once for the epoch.
@@ -91,3 +91,8 @@ class Selection:
     def weights_to(self, device: torch.device | str) -> "Selection":
         """Return the selection with its weights on `device`, one transfer for the whole epoch."""
         return self if self.weights is None else Selection(self.indices, self.weights.to(device))
+
+
+def permutation(n: int, generator: torch.Generator) -> Tensor:
+    """Return the numbers 0 to n - 1 in a random order, (n,) int32 if they fit, which is twice as fast."""
+    return torch.randperm(n, generator=generator, dtype=torch.int32 if n < 2**31 else torch.int64)

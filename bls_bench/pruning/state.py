@@ -150,17 +150,18 @@ class PruningState:
         if self._selection is None:
             raise RuntimeError("no epoch is open: call begin_epoch first")
         visits = merge(self._log.visits())
-        self._check(visits)
+        visited = self._check(visits)
         if len(visits.indices):
             generator = stream(self.seed, "score", self.epoch)
             self.scorer.update(self._scores, self._counts, visits, generator)
-            self._counts[visits.indices] += 1
+            self._counts += visited
         self.pruner.observe(visits, self._scores)
         self._selection, self._log = None, VisitLog()
         self.epoch += 1
         return visits
 
-    def _check(self, visits: Visits) -> None:
+    def _check(self, visits: Visits) -> Tensor:
+        """Return which samples were visited, (N,) bool; raises what `end_epoch` does."""
         losses = visits.batch_losses if visits.losses is None else visits.losses
         if not losses.isfinite().all():
             bad = int((~losses.isfinite()).nonzero()[0])
@@ -172,16 +173,17 @@ class PruningState:
                 bad -= visits.batches_per_process[process]
                 process += 1
             raise NonFiniteLossError(self.epoch, bad, value)
+        visited = torch.zeros(self.num_samples, dtype=torch.bool)
         if len(visits.indices) == 0:
-            return
-        low, high = int(visits.indices.min()), int(visits.indices.max())
+            return visited
+        low, high = map(int, visits.indices.aminmax())
         if low < 0 or high >= self.num_samples:
             raise ValueError(f"indices must lie in [0, {self.num_samples}), got {low if low < 0 else high}")
-        once = torch.zeros(self.num_samples, dtype=torch.bool)
-        once[visits.indices] = True
-        if int(once.sum()) < len(visits.indices):
+        visited.index_fill_(0, visits.indices, True)
+        if int(visited.count_nonzero()) < len(visits.indices):
             twice = int(visits.indices.bincount().argmax())
             raise ValueError(f"sample {twice} was recorded more than once in epoch {self.epoch}")
+        return visited
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that a resumed run needs, in types that torch.load(weights_only=True) takes.
