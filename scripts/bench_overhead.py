@@ -1,10 +1,11 @@
 """Measure what pruning costs an epoch besides training, beside torch's own sampler.
 
 For each pruner and scorer one epoch's bookkeeping is timed (begin_epoch, every record, end_epoch) on CPU
-losses that are there already, beside drawing as many batches of as many samples from torch's RandomSampler
-and BatchSampler. The epochs take turns, so that a busy machine slows all of them; the best of each counts.
-Memory is what an epoch adds to the process at its peak, the losses of the epoch included. Prints a
-Markdown table. `--samples 100000000` does the selection alone.
+losses that are there already, beside drawing all N samples in batches from torch's RandomSampler and
+BatchSampler. The two take turns, so that a busy machine slows both; the best of each counts. Rows named
+"three lines" are the same through the library: a handler's sampler in torch's BatchSampler, and update.
+Memory is what the state and three epochs add to a fresh process at the peak. Prints a Markdown table.
+`--samples 100000000` does the selection alone.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from itertools import cycle
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -71,23 +73,18 @@ class Bookkeeping:
 
     def __init__(self, pruner: Pruner, scorer: Scorer, losses: torch.Tensor) -> None:
         self.state = PruningState(len(losses), EPOCHS, pruner, scorer, seed=0)
-        self.losses = losses
+        self.given = batches_of(losses, scorer)
 
     def epoch(self) -> float:
-        """Return the seconds of one epoch, without those for having the losses."""
-        losses, state = self.losses, self.state
+        """Return the seconds of one epoch."""
+        state = self.state
         started = time.perf_counter()
-        selection = state.begin_epoch()
-        seconds = time.perf_counter() - started
-        if state.scorer.per_sample:
-            given = list(losses[selection.indices].split(BATCH_SIZE))
-        else:
-            given = list(torch.rand(-(-len(selection) // BATCH_SIZE)).unbind())
-        started = time.perf_counter()
-        for batch, loss in zip(selection.batches(BATCH_SIZE), given, strict=True):
-            state.record(batch.indices, loss)
+        # The losses come in a circle: they are the training's, and neither time nor memory counts here.
+        for batch, loss in zip(state.begin_epoch().batches(BATCH_SIZE), cycle(self.given), strict=False):
+            indices = batch.indices
+            state.record(indices, loss[: len(indices)] if loss.ndim else loss)
         state.end_epoch()
-        return seconds + time.perf_counter() - started
+        return time.perf_counter() - started
 
 
 class ThreeLines(Bookkeeping):
@@ -95,16 +92,22 @@ class ThreeLines(Bookkeeping):
 
     def __init__(self, pruner: Pruner, scorer: Scorer, losses: torch.Tensor) -> None:
         self.handler = Handler(range(len(losses)), EPOCHS, pruner, scorer, seed=0)
-        self.state, self.losses = self.handler.state, losses
+        self.given = batches_of(losses, scorer)
 
     def epoch(self) -> float:
         handler = self.handler
-        loss = self.losses[:BATCH_SIZE] if self.state.scorer.per_sample else self.losses[0]
         started = time.perf_counter()
-        for indices in BatchSampler(handler.sampler, BATCH_SIZE, drop_last=False):
+        batches = BatchSampler(handler.sampler, BATCH_SIZE, drop_last=False)
+        for indices, loss in zip(batches, cycle(self.given), strict=False):
             handler.__getitems__(indices)
             handler.update(loss[: len(indices)] if loss.ndim else loss)
         return time.perf_counter() - started
+
+
+def batches_of(losses: torch.Tensor, scorer: Scorer) -> list[torch.Tensor]:
+    """Return the losses of a thousand batches, as the scorer wants them."""
+    batches = losses[: 1000 * BATCH_SIZE].split(BATCH_SIZE)
+    return [batch if scorer.per_sample else batch.mean() for batch in batches if len(batch) == BATCH_SIZE]
 
 
 def best_of(epochs: list[Callable[[], float]], repeats: int) -> list[float]:

@@ -43,7 +43,8 @@ def sort(values: Tensor) -> Tensor:
 def _lloyd(ordered: Tensor, k: int, max_iterations: int) -> Tensor:
     """Return the k - 1 cuts between the groups of the sorted (n,) float64 values; a cut opens its group."""
     n = len(ordered)
-    sums = torch.cat([ordered.new_zeros(1), (ordered - ordered[0]).cumsum(0)])
+    sums = ordered.new_zeros(n + 1)
+    torch.sub(ordered, ordered[0], out=sums[1:]).cumsum_(0)
     centres = ordered[torch.linspace(0, n - 1, 2 * k + 1).long()[1::2]]
     bounds = None
     for _ in range(max_iterations):

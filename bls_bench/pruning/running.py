@@ -74,16 +74,16 @@ class Running:
         """Return these samples with their weights, on the device of the loss."""
         if not self.weighted:
             return Batch(indices)
-        weights = self.weights[indices]
+        weights = self.weights.index_select(0, indices)
         return Batch(indices, weights.to(device, non_blocking=True), weights.mean())
 
     def awaits(self, indices: Tensor | None) -> bool:
         """Whether this process has still to give a loss for any of the (b,) samples."""
-        return indices is not None and bool(self._left[indices].any())
+        return indices is not None and bool(self._left.index_select(0, indices).any())
 
     def check(self, indices: Tensor) -> None:
         """Raise ValueError unless a loss is awaited for each of the (b,) samples."""
-        left = self._left[indices]
+        left = self._left.index_select(0, indices)
         if not left.all():
             raise ValueError(
                 f"no loss is awaited for sample {int(indices[~left][0])}: it was updated in this epoch "
@@ -97,7 +97,7 @@ class Running:
 
     def done(self, indices: Tensor) -> None:
         """Note that the loss of these samples has been given."""
-        self._left[indices] = False
+        self._left.index_fill_(0, indices, False)
         self.recorded += len(indices)
 
 

@@ -78,7 +78,7 @@ class BatchLossScore(Scorer):
         if scores[0].isnan():
             scores.fill_(visits.batch_losses[0].item() if self.init == "first_batch" else 0.0)
         old = scores.index_select(0, visits.indices)
-        scores.scatter_(0, visits.indices, torch.lerp(losses, old, self.alpha))
+        scores.scatter_(0, visits.indices, losses.lerp_(old, self.alpha))
 
 
 @dataclass(kw_only=True)
@@ -131,7 +131,7 @@ class CentredBatchLossScore(_Centred):
         losses = visits.per_sample(self._centred_batch_losses(visits))
         scores.nan_to_num_(0)
         old = scores.index_select(0, visits.indices)
-        scores.scatter_(0, visits.indices, torch.lerp(losses, old, self.alpha))
+        scores.scatter_(0, visits.indices, losses.lerp_(old, self.alpha))
 
 
 @dataclass(kw_only=True)

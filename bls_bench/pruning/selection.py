@@ -7,6 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+# Batches sliced at a time: enough to be fast, too few for their small tensors to take much memory.
+BLOCK = 256
+
 
 class Batch(NamedTuple):
     """One batch of a selection.
@@ -54,7 +57,7 @@ class Selection:
         return cls(indices, None if weights is None else weights.index_select(0, indices))
 
     def batches(self, batch_size: int, drop_last: bool = False) -> Iterator[Batch]:
-        """Yield the batches in order; all slices and means are made here, once for the epoch.
+        """Yield the batches in order; slices and means are made for BLOCK batches at once.
 
         Raises ValueError for a batch_size below 1.
         """
@@ -64,16 +67,17 @@ class Selection:
         if drop_last:
             whole = len(self) - len(self) % batch_size
             indices, weights = indices[:whole], None if weights is None else weights[:whole]
-        if len(indices) == 0:
-            return
+        span = BLOCK * batch_size
         if weights is None:
-            yield from map(Batch, indices.split(batch_size))
+            for part in indices.split(span):
+                yield from map(Batch, part.split(batch_size))
             return
-        full = len(weights) // batch_size * batch_size
-        means = weights[:full].view(-1, batch_size).mean(1)
-        if full < len(weights):
-            means = torch.cat([means, weights[full:].mean().view(1)])
-        yield from map(Batch, indices.split(batch_size), weights.split(batch_size), means.unbind())
+        for part, weight in zip(indices.split(span), weights.split(span), strict=True):
+            full = len(weight) // batch_size * batch_size
+            means = [*weight[:full].view(-1, batch_size).mean(1).unbind()]
+            if full < len(weight):
+                means.append(weight[full:].mean())
+            yield from map(Batch, part.split(batch_size), weight.split(batch_size), means)
 
     def shard(self, rank: int, world_size: int) -> "Selection":
         """Return the part of process `rank`: every `world_size`-th sample.

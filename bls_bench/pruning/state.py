@@ -134,10 +134,10 @@ class PruningState:
             raise ValueError(f"expected {len(indices)} losses, one a sample, got shape {tuple(loss.shape)}")
         if len(indices) == 0:
             raise ValueError("a batch must hold at least 1 sample, got none")
-        first = self._log.losses[0] if self._log.losses else loss
-        if first.device != loss.device:
-            raise ValueError(f"expected the loss on {first.device}, as before, and got it on {loss.device}")
-        if first.ndim != loss.ndim:
+        ndim, device = self._log.kind or (loss.ndim, loss.device)
+        if device != loss.device:
+            raise ValueError(f"expected the loss on {device}, as before, and got it on {loss.device}")
+        if ndim != loss.ndim:
             raise ValueError("an epoch takes per-sample losses or batch losses, not some of each")
         self._log.append(indices, loss)
 
