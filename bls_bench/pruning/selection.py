@@ -67,6 +67,8 @@ class Selection:
         if drop_last:
             whole = len(self) - len(self) % batch_size
             indices, weights = indices[:whole], None if weights is None else weights[:whole]
+        if len(indices) == 0:
+            return
         span = BLOCK * batch_size
         if weights is None:
             for part in indices.split(span):
