@@ -13,7 +13,7 @@ help: ## list the targets
 
 setup: .venv/installed ## make .venv with everything installed (torch is large: some minutes)
 
-demo: setup ## train bls_seta on scikit-learn's digits, about a minute on two cores
+demo: setup ## train bls_seta on scikit-learn's digits, one to two minutes on two cores
 	$(BIN)/python -m bls_bench.train pruner=bls_seta model=resnet18
 
 test: setup ## run all tests

@@ -1,6 +1,7 @@
 """The training loop: selection, steps, evaluation, checkpoints."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,14 +14,15 @@ from bls_bench import checkpoint
 from bls_bench.config import Config
 from bls_bench.correlation import score_loss_correlation
 from bls_bench.data.base import Data, Split
-from bls_bench.errors import InputError
-from bls_bench.pruning.selection import Batch
+from bls_bench.errors import InputError, folded
+from bls_bench.pruning.selection import Batch, Selection
 from bls_bench.pruning.state import PruningState
 from bls_bench.records import Record
 from bls_bench.stopping import Interrupted, StopSignal
 from bls_bench.tracking import Tracker
 
 EVAL_BATCH = 512
+NORMS = torch.nn.modules.batchnorm._BatchNorm
 
 
 class Engine:
@@ -39,6 +41,11 @@ class Engine:
         model = config.model.build(data.channels, data.image_size, data.num_classes)
         self.model, self.optimizer = fabric.setup(model, config.optimizer.build(model))
         torch.manual_seed(config.seed + fabric.global_rank)
+        if self.batch_size == 1 and any(isinstance(part, NORMS) for part in model.modules()):
+            raise InputError(
+                f"trainer.batch_size must give every process at least 2 samples, for model.name="
+                f"{config.model.name} has BatchNorm, got {config.trainer.batch_size}"
+            )
         self.state = PruningState(
             len(data.train), config.trainer.epochs, config.pruner, config.scorer, config.seed
         )
@@ -70,8 +77,8 @@ class Engine:
         config, state, epoch = self.config, self.state, self.state.epoch
         started = time.perf_counter()
         # A resumed run finds the epoch open, with `step` of its batches already made.
-        selection = state.selection or state.begin_epoch()
-        batches = self._batches()
+        selection = state.selection or self._begin()
+        batches = self._batches(selection)
         select_seconds = time.perf_counter() - started
 
         started = time.perf_counter()
@@ -90,7 +97,7 @@ class Engine:
             self._set_rate((epoch + self.step / len(batches)) / config.trainer.epochs)
             self._step(batch, inputs, targets)
             self.step += 1
-            if stop.received(self.step, self.fabric.device):
+            if stop.received(self.step, len(batches), self.fabric.device):
                 bar.close()
                 self._train_seconds += time.perf_counter() - started
                 self.save(record)
@@ -113,6 +120,7 @@ class Engine:
             ),
             config.task.metric: value,
             "kept": len(selection),
+            "trained": len(visits.indices),
             "pruned_percent_epoch": 100 * (state.num_samples - len(selection)) / state.num_samples,
             "pruned_percent": state.pruned_percent,
             "score_loss_spearman": correlation,
@@ -121,14 +129,21 @@ class Engine:
             "eval_seconds": time.perf_counter() - started,
         }
 
-    def _batches(self) -> list[Batch]:
-        """Return this process' batches of the open epoch, weights on the device."""
-        assert self.state.selection is not None
-        own = self.state.selection.shard(self.fabric.global_rank, self.fabric.world_size)
+    def _begin(self) -> Selection:
+        try:
+            return self.state.begin_epoch()
+        except ValueError as error:
+            raise InputError(f"pruner: {error}") from None
+
+    def _batches(self, selection: Selection) -> list[Batch]:
+        """Return this process' batches of an epoch, weights on the device."""
+        own = selection.shard(self.fabric.global_rank, self.fabric.world_size)
         batches = list(own.weights_to(self.fabric.device).batches(self.batch_size))
         # BatchNorm cannot train on a single sample: one left over sits the epoch out.
-        if len(batches) > 1 and len(batches[-1].indices) == 1:
+        if self.batch_size > 1 and batches and len(batches[-1].indices) == 1:
             batches.pop()
+        if not batches:
+            raise InputError(f"pruner: it leaves only {len(selection)} samples, too few for a step")
         return batches
 
     def _step(self, batch: Batch, inputs: Tensor, targets: Tensor) -> None:
@@ -183,16 +198,23 @@ class Engine:
             checkpoint.save(record.checkpoint, content)
         self.fabric.barrier()
 
-    def load(self, content: dict[str, Any]) -> None:
-        """Take back a checkpoint; raises InputError for one of another number of processes in mid-epoch."""
+    def load(self, path: Path) -> None:
+        """Take back a checkpoint.
+
+        Raises InputError for one that is cut short, of another run or other data, or of another number
+        of processes.
+        """
+        content = checkpoint.load(path, self.config.key, self.state.num_samples)
+        states = content["generators"]
+        if len(states) != self.fabric.world_size:
+            raise InputError(f"{path} was made by {len(states)} processes: go on with as many")
         try:
             self.state.load_state_dict(content["pruning"])
-        except ValueError as error:
-            raise InputError(f"the checkpoint does not fit: {error}") from None
-        self.model.load_state_dict(content["model"])
-        self.optimizer.load_state_dict(content["optimizer"])
-        states = content["generators"]
-        checkpoint.restore_generators(states[self.fabric.global_rank % len(states)])
+            self.model.load_state_dict(content["model"])
+            self.optimizer.load_state_dict(content["optimizer"])
+        except (ValueError, RuntimeError) as error:
+            raise InputError(f"{path} was made with other data or another model: {folded(error)}") from None
+        checkpoint.restore_generators(states[self.fabric.global_rank])
         self.step, self._train_seconds = content["step"], content["train_seconds"]
         self.history = content["history"]
 
@@ -215,7 +237,7 @@ class Engine:
             "loss_last": self.history[-1]["loss"],
             "epochs": len(self.history),
             "num_samples": self.state.num_samples,
-            "samples_trained": sum(metrics["kept"] for metrics in self.history),
+            "samples_trained": sum(metrics["trained"] for metrics in self.history),
             **{
                 name: sum(metrics[name] for metrics in self.history)
                 for name in ("train_seconds", "select_seconds", "eval_seconds")

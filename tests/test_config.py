@@ -123,7 +123,7 @@ class TestKey:
             "trainer.precision=bf16-mixed",
             "pruner=seta",
             "optimizer.lr=1",
-            "scorer=bls",
+            "scorer=per_sample",
         ],
     )
     def test_all_that_bears_on_the_numbers_does(self, override):
@@ -159,9 +159,13 @@ class TestKey:
         (["trainer.device=tpu"], "trainer.device must be auto, cpu, cuda or mps"),
         (["trainer.grad_clip=0"], "trainer.grad_clip must be above 0"),
         (["trainer.checkpoint_seconds=-1"], "trainer.checkpoint_seconds must be at least 0"),
-        (["seed=one"], "seed=one: Value 'one'"),
+        (["pruner=none", "seed=one"], "seed=one: Value 'one'"),
         (["optimizer.lr=0"], "optimizer.lr must be above 0"),
         (["optimizer.weight_decay=-1"], "optimizer.weight_decay must be at least 0"),
+        (["optimizer.weight_decay=nan"], "optimizer.weight_decay must be at least 0"),
+        (["optimizer.name=adahessian"], "optimizer.name must be an optimizer without second derivatives"),
+        (["pruner._target_=bls_bench.optim.OneCycle"], "pruner._target_=bls_bench.optim.OneCycle must be"),
+        (["pruner._target_=os.path.join"], "must be a dataclass that is a Pruner"),
         (["optimizer.momentum=1"], r"optimizer.momentum must be in \[0, 1\)"),
         (["optimizer.name=sdg"], "optimizer.name must be one of timm's"),
         (["scheduler.pct_start=1"], r"scheduler.pct_start must be in \(0, 1\)"),
@@ -173,10 +177,14 @@ class TestKey:
         (["model=timm"], "model.name must be given, as model.name=VALUE"),
         (["dataset=imagefolder"], "dataset.root must be given"),
         (["dataset.subset=0"], "dataset.subset must be"),
-        (["~pruner"], "pruner must be one of the group's options"),
+        (["~pruner"], "pruner must be a group of settings, got None"),
+        (["seed=99999999999999999999"], "seed must be in"),
         (["pruner._target_=bls_bench.nowhere.Pruner"], "pruner._target_=bls_bench.nowhere.Pruner"),
         (["records=${nowhere}"], "records"),
-        ([BATCH_LOSS_TASK], "scorer: task batchlosstask gives only a batch loss: use scorer=bls"),
+        (
+            [BATCH_LOSS_TASK, "pruner=none"],
+            "scorer: task batchlosstask gives only a batch loss: use scorer=bls",
+        ),
     ],
 )
 def test_bad_values_are_refused_in_one_line(overrides, message):

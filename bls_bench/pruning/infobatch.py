@@ -71,8 +71,8 @@ class InfoBatchPruner(Pruner):
         mean = scores.nanmean(dtype=torch.float64)
         candidates = scores > mean if self.prune == "above" else scores < mean
         if self.prune == "random":
-            order = permutation(epoch.num_samples, epoch.generator)
-            candidates = candidates.index_select(0, order)
+            scored = (~scores.isnan()).nonzero().squeeze(1)
+            candidates[scored] = candidates[scored[permutation(len(scored), epoch.generator)]]
         return [(candidates, self.prune_ratio)]
 
 

@@ -22,8 +22,12 @@ class NonFiniteLossError(ValueError):
     """A recorded loss is NaN or infinite. `epoch` and `batch` count from 0."""
 
     def __init__(self, epoch: int, batch: int, value: float) -> None:
-        super().__init__(f"the loss is {value} in epoch {epoch}, batch {batch}: training has diverged")
-        self.epoch, self.batch = epoch, batch
+        where = f"epoch {epoch}, batch {batch} (counted from 0)"
+        super().__init__(f"the loss is {value} in {where}: training has diverged")
+        self.epoch, self.batch, self.value = epoch, batch, value
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.epoch, self.batch, self.value)
 
 
 class PruningState:
@@ -134,8 +138,8 @@ class PruningState:
             raise ValueError(f"expected {len(indices)} losses, one a sample, got shape {tuple(loss.shape)}")
         if len(indices) == 0:
             raise ValueError("a batch must hold at least 1 sample, got none")
-        ndim, device = self._log.kind or (loss.ndim, loss.device)
-        if device != loss.device:
+        ndim, device = self._log.kind or (loss.ndim, None)
+        if device not in (None, loss.device):
             raise ValueError(f"expected the loss on {device}, as before, and got it on {loss.device}")
         if ndim != loss.ndim:
             raise ValueError("an epoch takes per-sample losses or batch losses, not some of each")

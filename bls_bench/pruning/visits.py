@@ -41,19 +41,22 @@ class VisitLog:
     """Collects the batches of the running epoch where they are: no synchronisation.
 
     indices, losses: the batches, every PACK of them joined to one; sizes: the length of each batch.
-    kind: dimensions and device of the losses, None before the first.
+    kind: dimensions and device of the losses, None before the first; the device is None for losses that a
+    checkpoint brought back, which follow the next one to the device that trains now.
     """
 
     indices: list[Tensor] = field(default_factory=list)
     losses: list[Tensor] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
-    kind: tuple[int, torch.device] | None = None
+    kind: tuple[int, torch.device | None] | None = None
 
     def append(self, indices: Tensor, loss: Tensor) -> None:
+        if self.kind is None or self.kind[1] is None:
+            self.losses = [own.to(loss.device) for own in self.losses]
+            self.kind = loss.ndim, loss.device
         self.indices.append(indices)
         self.losses.append(loss.detach())
         self.sizes.append(len(indices))
-        self.kind = self.kind or (loss.ndim, loss.device)
         if len(self.sizes) % PACK == 0:
             self._pack(PACK)
 
@@ -89,7 +92,7 @@ class VisitLog:
         losses = visits.batch_losses.unbind() if visits.losses is None else visits.losses.split(sizes)
         self.indices = list(visits.indices.split(sizes)[own]) if sizes else []
         self.losses, self.sizes = list(losses[own]), sizes[own]
-        self.kind = (self.losses[0].ndim, self.losses[0].device) if self.losses else None
+        self.kind = (self.losses[0].ndim, None) if self.losses else None
 
 
 def segment_means(values: Tensor, sizes: Tensor) -> Tensor:

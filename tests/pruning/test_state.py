@@ -244,3 +244,18 @@ class TestBadCalls:
             state.load_state_dict(other().state_dict())
         assert torch.equal(state.scores, before)
         assert state.epoch == 1
+
+
+def test_an_epoch_goes_on_on_another_device():
+    """A checkpoint brings losses back on the CPU; the run that goes on may train on a GPU."""
+    losses = skewed_losses(100)
+    state = make_state(NoPruning(), n=100)
+    batches = list(state.begin_epoch().batches(10))
+    for batch in batches[:3]:
+        state.record(batch.indices, losses[batch.indices])
+    again = make_state(NoPruning(), n=100)
+    again.load_state_dict(state.state_dict())
+    for batch in batches[3:5]:
+        again.record(batch.indices, losses[batch.indices].to("meta"))
+    with pytest.raises(ValueError, match="expected the loss on meta, as before, and got it on cpu"):
+        again.record(batches[5].indices, losses[batches[5].indices])
