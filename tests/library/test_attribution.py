@@ -19,7 +19,6 @@ WORKERS = [
     pytest.param({"num_workers": 2}, id="two"),
     pytest.param({"num_workers": 2, "prefetch_factor": 5, "persistent_workers": True}, id="persistent"),
     pytest.param({"num_workers": 2, "in_order": False}, id="any_order"),
-    pytest.param({"num_workers": 2, "multiprocessing_context": "spawn"}, id="spawn", marks=pytest.mark.slow),
 ]
 
 
