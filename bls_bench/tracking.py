@@ -59,6 +59,8 @@ class WandbTracker(Tracker):
         self._guarded(lambda: self._start(mode, names, config))
 
     def _start(self, mode: str, names: dict[str, Any], config: dict[str, Any]) -> None:
+        # W&B's telemetry would look for its server even from an offline run.
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         import wandb
 
         settings = wandb.Settings(silent=True, console="off", init_timeout=CONNECT_SECONDS)
