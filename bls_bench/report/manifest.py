@@ -1,4 +1,4 @@
-"""Which runs stand behind the cells of a table: a small file, so that rendering needs no config and no torch."""
+"""Which runs stand behind the cells of a table: a small file, so that rendering composes no config."""
 
 import json
 from pathlib import Path

@@ -42,11 +42,12 @@ def run(table: Table, seeds: Iterable[int], results: Path, records: Path, launch
         if seed in set(seeds)
     }
     missing = {key: overrides for key, overrides in cells.items() if status(records / key) != "finished"}
-    print(f"{table.name} at SCALE={table.scale}: {len(cells) - len(missing)} runs there, {len(missing)} to train")
+    there = len(cells) - len(missing)
+    print(f"{table.name} at SCALE={table.scale}: {there} runs there, {len(missing)} to train", flush=True)
     for sweep in merge(missing.values()):
         _train(sweep, records, launcher, list(missing))
     return problems + [
-        f"{table.name}: run {key} ({arguments(overrides)}) is {state or 'missing'}"
+        f"{table.name}: run {key} ({' '.join(arguments(overrides))}) is {state or 'missing'}"
         for key, overrides in missing.items()
         if (state := status(records / key)) != "finished"
     ]
@@ -58,7 +59,7 @@ def cell_keys(table: Table, seeds: list[int]) -> tuple[manifest.Keys, list[str]]
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         for cell, overrides in _cells(table):
             try:
-                config = load_config(compose("config", [f"{key}={value}" for key, value in overrides.items()]))
+                config = load_config(compose("config", arguments(overrides)))
             except (InputError, HydraException) as error:
                 problems.append(f"{table.name}: {cell[0]}, {cell[1]}: {one_line(error)}")
                 continue
@@ -98,14 +99,14 @@ def _differ(a: Sweep, b: Sweep) -> list[str]:
     return different if len(different) == 1 else []
 
 
-def arguments(overrides: Overrides) -> str:
-    return " ".join(f"{key}={value}" for key, value in overrides.items())
+def arguments(overrides: Overrides) -> list[str]:
+    return [f"{key}={value}" for key, value in overrides.items()]
 
 
 def _train(sweep: Sweep, records: Path, launcher: str, keys: list[str]) -> None:
     values = {key: ",".join(values) for key, values in sweep.items()}
     fixed = {"records": records, "trainer.save_model": "false", "logger": "none", "hydra/launcher": launcher}
-    command = ["bls_bench.train", "-m", *arguments(values | fixed).split()]
+    command = ["bls_bench.train", "-m", *arguments(values | fixed)]
     print("python -m", *command, flush=True)
     child = subprocess.Popen([sys.executable, "-m", *command])
     before = signal.signal(signal.SIGTERM, lambda *_: child.terminate())
