@@ -25,7 +25,7 @@ def legend(table: Table) -> list[str]:
         f"Verdict: lossless if two one-sided tests put that within {table.margin} points (p < 0.05); if not, "
         "worse or better if the interval lies on one side of zero; else, and always below 3 seeds, not "
         "enough seeds.",
-        "Time saved: training and selection; invalid unless all runs are known to have had the machine alone.",
+        "Time saved: training and selection; invalid unless its runs are known to have been alone there.",
         "Score~loss: rank correlation of the scores used with the losses then seen, mean over the last half.",
     ]
     if table.scale != "paper":
