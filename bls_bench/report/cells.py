@@ -27,7 +27,7 @@ HEADER = (
 class Cell:
     """One row in one column.
 
-    runs: the finished ones by seed. wanted: how many seeds the cell was asked for. versus: the comparison
+    runs: the finished ones by seed. seeds: those that the cell was asked for. versus: the comparison
     with full-data training, None for that itself. saving: percent of its time that was saved over the
     seeds that both have; saving_valid: whether all of these runs had one and the same machine to themselves.
     elsewhere: what papers print of the same thing that differs from `published`.
@@ -36,7 +36,7 @@ class Cell:
     row: Row
     column: Column
     runs: dict[int, Run]
-    wanted: int
+    seeds: list[int]
     versus: statistics.Comparison | None
     saving: float | None
     saving_valid: bool
@@ -70,7 +70,7 @@ class Cell:
     def _measured(self) -> list[str]:
         if self.accuracy is None:
             return [MISSING, ""]
-        lacking = f" of {self.wanted} seeds" if len(self.runs) < self.wanted else ""
+        lacking = f" of {len(self.seeds)} seeds" if len(self.runs) < len(self.seeds) else ""
         return [self.accuracy.text + lacking, f"{self.pruned_percent:.1f}"]
 
     def _printed(self) -> list[str]:
@@ -80,13 +80,13 @@ class Cell:
         return [text, signed(self.difference)]
 
     def _compared(self) -> list[str]:
-        texts = ["", "", "", "" if self.correlation is None else f"{self.correlation:+.2f}"]
+        texts = ["", "", "", signed(self.correlation)]
         if self.versus:
             texts[:2] = signed(self.versus.difference), self.versus.verdict
             if self.versus.low is not None:
                 texts[0] += f" [{signed(self.versus.low)}, {signed(self.versus.high)}]"
         if self.saving is not None:
-            texts[2] = f"{self.saving:.0f}%" + ("" if self.saving_valid else " (invalid)")
+            texts[2] = f"{round(self.saving)}%" + ("" if self.saving_valid else " (invalid)")
         return texts
 
 
@@ -102,13 +102,13 @@ def _column(table: Table, column: Column, keys: Keys, runs: Runs) -> list[Cell]:
 
     full = finished(table.baseline)
     return [
-        _cell(table, row, column, finished(row.label), full, len(keys.get((row.label, column.label), {})))
+        _cell(table, row, column, finished(row.label), full, list(keys.get((row.label, column.label), {})))
         for row in table.rows
     ]
 
 
 def _cell(
-    table: Table, row: Row, column: Column, own: dict[int, Run], full: dict[int, Run], wanted: int
+    table: Table, row: Row, column: Column, own: dict[int, Run], full: dict[int, Run], seeds: list[int]
 ) -> Cell:
     versus, saving, pairs = None, None, []
     if row.label != table.baseline:
@@ -125,7 +125,7 @@ def _cell(
         row=row,
         column=column,
         runs=own,
-        wanted=wanted,
+        seeds=seeds,
         versus=versus,
         saving=saving,
         saving_valid=all(run.alone for run in timed) and len({run.machine for run in timed}) == 1,
@@ -135,4 +135,5 @@ def _cell(
 
 
 def signed(value: float | None) -> str:
-    return "" if value is None else f"{value:+.2f}"
+    # Adding 0 takes the sign from a zero.
+    return "" if value is None else f"{round(value, 2) + 0:+.2f}"

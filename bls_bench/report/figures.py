@@ -81,6 +81,7 @@ def correlation(table: Table, cells: Cells) -> Figure:
             level = predicted_correlation(run.config["scorer"]["alpha"], run.config["trainer"]["batch_size"])
             panel.axhline(level, color=f"C{number}", linestyle="--", linewidth=1)
         panel.set(xlabel="Epoch", ylabel=CURVES["score_loss_spearman"], title=column.header)
+        panel.xaxis.get_major_locator().set_params(integer=True)
         if shown:
             panel.legend(fontsize="small")
     figure.suptitle(heading(table))
@@ -101,6 +102,7 @@ def curves(table: Table, column: str, cells: Cells) -> Figure:
             # Ten colours, then the same ten dotted.
             _curve(panel, cell, name, color=f"C{number % 10}", linestyle="-" if number < 10 else ":")
         panel.set(xlabel="Epoch", ylabel=label)
+        panel.xaxis.get_major_locator().set_params(integer=True)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize="small")
     return figure
 

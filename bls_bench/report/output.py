@@ -52,7 +52,7 @@ def render_all(results: Path, records: Path, wanted: Iterable[tuple[str, str]]) 
 def _write(results: Path, rendered: Rendered) -> None:
     table, built = rendered.table, rendered.cells
     texts = {
-        "md": render.markdown(table, built),
+        "md": render.markdown(table, built) + "\n" + " ".join(render.LEGEND) + "\n",
         "tex": render.latex(table, built),
         "csv": render.as_csv(built),
     }

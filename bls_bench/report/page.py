@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from bls_bench.report import figures
 from bls_bench.report.cells import HEADER, MISSING
-from bls_bench.report.render import Cells, doubts, heading, legend, markdown
+from bls_bench.report.render import LEGEND, Cells, doubts, heading, markdown, remarks
 from bls_bench.report.runs import Run
 from bls_bench.report.spec import Table
 
@@ -20,7 +20,8 @@ body { font: 15px/1.45 sans-serif; margin: 2em auto; max-width: 1250px; padding:
 table { border-collapse: collapse; margin: .6em 0 1.4em; font-size: 13px }
 caption { text-align: left; font-weight: 600; padding: .3em 0 }
 th, td { padding: .25em .6em; border-bottom: 1px solid #ddd; text-align: right; vertical-align: top }
-th:first-child, td:first-child { text-align: left } thead th { border-bottom: 2px solid #444 }
+td:not(:nth-child(4)) { white-space: nowrap } th:first-child, td:first-child { text-align: left }
+ thead th { border-bottom: 2px solid #444 }
 .lossless { color: #1a6b2d } .worse { color: #a11 } .better { color: #14528c } .missing { color: #999 }
 code { background: #f3f3f3; padding: .1em .3em } img { max-width: 100% }
 .small { font-size: 13px; color: #555 }
@@ -45,7 +46,7 @@ class Rendered:
 
     @property
     def command(self) -> str:
-        seeds = sorted({seed for column in self.cells.values() for cell in column for seed in cell.runs})
+        seeds = sorted({seed for column in self.cells.values() for cell in column for seed in cell.seeds})
         return f"make {self.table.name} SCALE={self.table.scale} SEEDS={','.join(map(str, seeds))}"
 
     def provenance(self) -> list[str]:
@@ -80,7 +81,9 @@ def readme(pages: list[Rendered], problems: list[str]) -> str:
         "# Results",
         "",
         "The papers' tables beside our own runs, made from the records in `runs/` by `make tables`. "
-        "The same page with curves, in one file: `report.html`. How to read it: `docs/tables.md`.",
+        "The same page with curves, in one file: `report.html`. More on every term: `docs/tables.md`.",
+        "",
+        *(f"- {sentence}" for sentence in LEGEND),
         "",
     ]
     for page in pages:
@@ -100,6 +103,7 @@ def html(pages: list[Rendered], problems: list[str]) -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>bls_bench: results</title>'
         f"<style>{STYLE}</style></head><body>\n<h1>Results</h1>\n<ul>{contents}</ul>\n"
+        f'<p class="small">{escape(" ".join(LEGEND))}</p>\n'
         + "".join(map(_section, pages))
         + (f"<h2>Not shown</h2><ul>{told}</ul>" if problems else "")
         + "</body></html>\n"
@@ -112,7 +116,8 @@ def _section(page: Rendered) -> str:
     parts += [
         _table(column.header, [cell.texts() for cell in cells[column.label]]) for column in table.columns
     ]
-    parts.append(f'<p class="small">{escape(" ".join(legend(table) + doubts(cells)))}</p>')
+    told = [*remarks(table), *(f"{doubt}." for doubt in doubts(cells))]
+    parts.append(f'<p class="small">{escape(" ".join(told))}</p>')
     if table.kind != "table":
         parts.append(_image(figures.draw(table, cells), heading(table)))
     for column in table.columns:

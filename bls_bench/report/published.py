@@ -60,7 +60,7 @@ class Published:
         """The value, its pruned percentage where that is printed, and a question mark if it is doubtful."""
         spread = re.match(r"\+-([\d.]+)", self.notes)
         text = self.value + (f" ± {spread[1]}" if spread else "")
-        if number(self.pruned_percent):
+        if self.pruned_percent not in ("", "0"):
             text += f" / {self.pruned_percent}%"
         return text + ("?" if self.uncertain else "")
 

@@ -9,25 +9,25 @@ from bls_bench.report.spec import Table
 
 Cells = dict[str, list[Cell]]
 
+LEGEND = (
+    "Accuracy: after the last epoch, mean ± sample standard deviation over n seeds.",
+    'Published: value / pruned % (source); a question mark for a doubtful one, "but" for what papers print '
+    "otherwise; Difference: ours less it.",
+    "Against full data: mean of the differences at equal seeds with its 95% t interval.",
+    "Verdict: lossless if two one-sided tests put that within the margin (p < 0.05); if not, worse or better "
+    "if the interval lies on one side of zero; else, and always below 3 seeds, not enough seeds.",
+    "Time saved: training and selection; invalid unless all runs are known to have had one machine alone.",
+    "Score~loss: rank correlation of the scores used with the losses then seen, mean over the last half.",
+)
 LATEX = str.maketrans(
     {char: "\\" + char for char in "%&_#$"}
     | {"±": r"$\pm$", "~": r"\textasciitilde{}", "<": "$<$", ">": "$>$", "*": "$^*$"}
 )
 
 
-def legend(table: Table) -> list[str]:
-    """Return the sentences that a reader of the numbers needs."""
-    sentences = [
-        "Accuracy: after the last epoch, mean ± sample standard deviation over n seeds.",
-        'Published: value / pruned % (source); a question mark for a doubtful one, "but" for what papers '
-        "print otherwise; Difference: ours less it.",
-        "Against full data: mean of the differences at equal seeds with its 95% t interval.",
-        f"Verdict: lossless if two one-sided tests put that within {table.margin} points (p < 0.05); if not, "
-        "worse or better if the interval lies on one side of zero; else, and always below 3 seeds, not "
-        "enough seeds.",
-        "Time saved: training and selection; invalid unless its runs are known to have been alone there.",
-        "Score~loss: rank correlation of the scores used with the losses then seen, mean over the last half.",
-    ]
+def remarks(table: Table) -> list[str]:
+    """Return the sentences that only this table needs."""
+    sentences = [f"Margin of the verdict: {table.margin} points."]
     if table.scale != "paper":
         sentences.append(
             f"At SCALE={table.scale} other data and models stand in for the paper's: the difference to the "
@@ -47,13 +47,13 @@ def doubts(cells: Cells) -> list[str]:
 
 
 def markdown(table: Table, cells: Cells) -> str:
-    """Return the table with a block for each of its columns."""
-    lines = [f"### {heading(table)}", ""]
+    """Return the table with a block for each of its columns; LEGEND says how to read it."""
+    lines = [f"## {heading(table)}", ""]
     for column in table.columns:
         lines += [f"**{column.header}**", "", _markdown_line(HEADER), "|" + " --- |" * len(HEADER)]
         lines += [_markdown_line(cell.texts()) for cell in cells[column.label]]
         lines.append("")
-    lines += [" ".join(legend(table)), ""]
+    lines += [" ".join(remarks(table)), ""]
     lines += [f"- ? {doubt}" for doubt in doubts(cells)]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -67,7 +67,7 @@ def latex(table: Table, cells: Cells) -> str:
     width = len(HEADER)
     lines = [
         f"% {heading(table)}",
-        *(f"% {sentence}" for sentence in legend(table)),
+        *(f"% {sentence}" for sentence in (*LEGEND, *remarks(table))),
         rf"\begin{{tabular}}{{l{'r' * (width - 1)}}}",
         r"\toprule",
         _latex_line(HEADER),
@@ -86,7 +86,7 @@ def _latex_line(texts: Any) -> str:
 
 
 def as_csv(cells: Cells) -> str:
-    """Return a line for each cell, with all digits."""
+    """Return a line for each cell, empty where a value is missing."""
     out = io.StringIO()
     lines = [_csv_line(cell) for column in cells.values() for cell in column]
     writer = csv.DictWriter(out, list(lines[0]), lineterminator="\n")
@@ -97,12 +97,12 @@ def as_csv(cells: Cells) -> str:
 
 def _csv_line(cell: Cell) -> dict[str, Any]:
     versus, accuracy = cell.versus, cell.accuracy
-    return {
+    line = {
         "column": cell.column.label,
         "trained": cell.column.stand_in,
         "method": cell.row.label,
         "n": len(cell.runs),
-        "seeds_wanted": cell.wanted,
+        "seeds_wanted": len(cell.seeds),
         "accuracy": accuracy and accuracy.mean,
         "accuracy_std": accuracy and accuracy.std,
         "pruned_percent": cell.pruned_percent,
@@ -120,3 +120,4 @@ def _csv_line(cell: Cell) -> dict[str, Any]:
         "time_valid": cell.saving_valid if cell.saving is not None else None,
         "score_loss_correlation": cell.correlation,
     }
+    return {name: round(value, 6) if isinstance(value, float) else value for name, value in line.items()}

@@ -68,7 +68,8 @@ class Run:
     @property
     def machine(self) -> str:
         environment = self.environments[-1]
-        return f"{environment['device_name']} ({environment['cpu_count']} CPUs, {environment['platform']})"
+        system = environment["platform"].partition("-")[0]
+        return f"{environment['device_name']}, {environment['cpu_count']} CPUs, {system}"
 
 
 class Runs:

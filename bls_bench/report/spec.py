@@ -1,7 +1,6 @@
 """What a table consists of: its rows, columns and the run behind each cell, read from one YAML a table."""
 
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -98,20 +97,18 @@ def load(name: str, scale: str) -> Table:
         raise InputError(f"SCALE={scale} is unknown, allowed are {', '.join(SCALES)}")
     if name not in names():
         raise InputError(f"{name} is no table here, there are {', '.join(names())}")
-    content = dict(_read(name))
-    columns = [_column(node, scale) for node in content.pop("columns")]
+    content, settings = _read(name), _read(SETTINGS)
+    columns = [_column(node, settings, scale) for node in content.pop("columns")]
     rows = [Row(**node) for node in content.pop("rows")]
     return Table(name=name, scale=scale, columns=columns, rows=rows, **content)
 
 
-def _column(node: dict[str, Any], scale: str) -> Column:
-    node = dict(node)
-    setting = _read(SETTINGS)[node.pop("setting")].get(scale, {})
+def _column(node: dict[str, Any], settings: dict[str, Any], scale: str) -> Column:
+    setting = settings[node.pop("setting")].get(scale, {})
     more = node.pop("overrides", {})
     overrides = setting["overrides"] | more if setting else None
     return Column(stand_in=setting.get("name"), overrides=overrides, **node)
 
 
-@cache
 def _read(name: str) -> dict[str, Any]:
     return yaml.safe_load((TABLES / f"{name}.yaml").read_text())
