@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 FILE = Path(__file__).with_name("paper_values.csv")
+SPREAD = re.compile(r"\+-([\d.]+) ?")
 DOUBTS = re.compile("uncertain|approximate|inferred|OCR|unattainable|inconsistent")
 
 # One thing under two names: what the papers call it, and the name that it is compared under.
@@ -56,9 +57,14 @@ class Published:
         return f"{self.paper} {self.table if self.table.startswith('Fig') else 'T' + self.table}"
 
     @property
+    def remark(self) -> str:
+        """The notes less the printed spread with which they may begin."""
+        return SPREAD.sub("", self.notes)
+
+    @property
     def text(self) -> str:
         """The value, its pruned percentage where that is printed, and a question mark if it is doubtful."""
-        spread = re.match(r"\+-([\d.]+)", self.notes)
+        spread = SPREAD.match(self.notes)
         text = self.value + (f" ± {spread[1]}" if spread else "")
         if self.pruned_percent not in ("", "0"):
             text += f" / {self.pruned_percent}%"

@@ -43,7 +43,7 @@ def heading(table: Table) -> str:
 def doubts(cells: Cells) -> list[str]:
     """Return what there is to say of the published values that are doubtful, each once."""
     values = [value for column in cells.values() for cell in column for value in cell.published]
-    return sorted({f"{value.source}: {value.notes}" for value in values if value.uncertain})
+    return sorted({f"{value.source}: {value.remark}" for value in values if value.uncertain})
 
 
 def markdown(table: Table, cells: Cells) -> str:

@@ -29,6 +29,12 @@ def test_a_range_is_shown_and_never_computed_with():
     assert value.text == "79.0-79.1 / 31-33%?"
 
 
+def test_a_printed_spread_stands_with_the_value_and_not_in_the_remark():
+    (value,) = find({"paper": "InfoBatch", "table": "4", "model": "ResNet18", "method": "Soft+Rescale"})
+    assert value.text == "78.1 ± 0.2?"
+    assert value.remark.startswith("which of Res/Ann")
+
+
 def test_what_a_paper_leaves_out_is_not_found():
     assert find({"paper": "BLS", "table": "2", "method": "EL2N-20", "setting": "prune=70%"} | C100) == []
 
