@@ -27,7 +27,7 @@ LATEX = str.maketrans(
 
 def remarks(table: Table) -> list[str]:
     """Return the sentences that only this table needs."""
-    sentences = [f"Margin of the verdict: {table.margin} points."]
+    sentences = [] if table.kind == "correlation" else [f"Margin of the verdict: {table.margin} points."]
     if table.scale != "paper":
         sentences.append(
             f"At SCALE={table.scale} other data and models stand in for the paper's: the difference to the "
