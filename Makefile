@@ -17,7 +17,7 @@ demo: setup ## train bls_seta on scikit-learn's digits, one to two minutes on tw
 	$(BIN)/python -m bls_bench.train pruner=bls_seta model=resnet18
 
 test: setup ## run all tests
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: setup ## check format and style
 	$(BIN)/ruff format --check .
