@@ -59,7 +59,7 @@ class InfoBatchPruner(Pruner):
             drop |= dropped(candidates, ratio, epoch.generator, self.exact_count)
             if weights is not None:
                 weights.masked_fill_(candidates, 1 / (1 - ratio))
-        return Selection.of(drop.logical_not_().nonzero().squeeze(1), epoch.generator, weights)
+        return Selection.of(drop.logical_not_(), epoch.generator, weights)
 
     def _tiers(self, epoch: Epoch) -> list[tuple[Tensor, float]]:
         """Return the candidates of each drop rate, (N,) bool; a sample without a score is none."""

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from bls_bench.pruning.pruner import Epoch, Pruner, check_rate
 from bls_bench.pruning.selection import Selection
-from bls_bench.pruning.visits import Visits, segment_means
+from bls_bench.pruning.visits import Visits, segment_means, spread
 
 ABSENT, STAYS, BELOW = 0, 1, 2  # BELOW is STAYS + 1
 
@@ -44,7 +44,7 @@ class RePBPruner(Pruner):
             return
         visited = scores.index_select(0, visits.indices)
         sizes = window_sizes(visits, self.window) if self.window_pruning else torch.tensor([len(visited)])
-        means = segment_means(visited, sizes).repeat_interleave(sizes)
+        means = spread(segment_means(visited, sizes), sizes)
         self._verdict.scatter_(0, visits.indices, STAYS + (visited < means).to(torch.uint8))
 
     def select(self, epoch: Epoch) -> Selection:
@@ -56,7 +56,7 @@ class RePBPruner(Pruner):
         if self.resample:
             keep |= lucky & (self._verdict == ABSENT)
         weights = epoch.index / epoch.counts.clamp(min=1) if self.rescale else None
-        return Selection.of(keep.nonzero().squeeze(1), epoch.generator, weights)
+        return Selection.of(keep, epoch.generator, weights)
 
     def state_dict(self) -> dict[str, Any]:
         return {"verdict": self._verdict}

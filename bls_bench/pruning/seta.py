@@ -47,7 +47,8 @@ class SeTaPruner(Pruner):
         first, last = window(epoch.index, self.num_groups, self.window_scale)
         groups = kmeans1d(settled(epoch.scores).index_select(0, drawn), self.num_groups)
         # `drawn` is already in random order, and so is every part of it.
-        return Selection(drawn.masked_select((groups >= first) & (groups < last)))
+        inside = ((groups >= first) & (groups < last)).nonzero().squeeze(1)
+        return Selection(drawn.index_select(0, inside))
 
 
 def window(count: int, num_groups: int, window_scale: float) -> tuple[int, int]:

@@ -80,7 +80,7 @@ def test_what_is_recorded_is_neither_copied_nor_kept_in_the_graph():
     selection = state.begin_epoch()
     loss = torch.ones(4, requires_grad=True) * 2
     state.record(selection.indices, loss)
-    kept = state._log.losses[0]
+    ((_, kept),) = state._log._recent
     assert kept.data_ptr() == loss.data_ptr()
     assert not kept.requires_grad
 
