@@ -45,6 +45,15 @@ def test_the_load_noted_is_the_highest_while_the_run_lasted(tmp_path):
     assert json.loads((folder / "load.json").read_text()) == {"load": 1.5}
 
 
+def test_a_run_that_lacks_the_losses_asked_for_is_not_done(tmp_path):
+    folder = write_record(tmp_path, "a", 78.0)
+    assert sweep.done(folder, {"seed": 0})
+    assert not sweep.done(folder, {"trainer.save_losses": True})
+    (folder / "losses.npy").touch()
+    assert sweep.done(folder, {"trainer.save_losses": True})
+    assert not sweep.done(tmp_path / "b", {})
+
+
 def finished(records):
     return sorted(path.parent.name for path in records.glob("*/result.json"))
 
