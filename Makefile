@@ -27,9 +27,10 @@ lint: setup ## check format and style
 SCALE ?= digits
 SEEDS ?= 0,1,2,3,4
 LAUNCHER ?= basic
-TABLES := table2 table3 table8 fig3 correlation repb-table10 \
+TABLES := fig2 table2 table3 table8 fig3 correlation repb-table10 \
 	infobatch-table4 infobatch-table5 infobatch-table7 infobatch-fig3
 
+fig2: ## BLS Figure 2: spectra of signal and noise, what the moving average removes
 table2: ## BLS Table 2: methods at three pruning rates
 table3: ## BLS Table 3: other architectures
 table8: ## BLS Table 8: what the moving average is worth, with controls

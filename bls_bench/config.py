@@ -31,7 +31,8 @@ BASES = {
 }
 PRECISIONS = ("32", "bf16-mixed")
 # Settings that bear on no number, and so are no part of a run's key.
-UNNAMED = {"trainer.device", "trainer.checkpoint_seconds", "trainer.save_model", "dataset.workers"}
+UNNAMED = {"trainer.device", "trainer.checkpoint_seconds", "trainer.save_model", "trainer.save_losses"}
+UNNAMED |= {"dataset.workers"}
 
 # In the source tree conf/ lies beside the package, in an installed wheel inside it.
 CONF_DIR = next(
@@ -46,7 +47,8 @@ class Trainer:
     batch_size: samples a step, over all processes together. precision: 32 or bf16-mixed. device: auto,
     cpu, cuda, mps. grad_clip: the largest gradient norm, or null. checkpoint_seconds: the least time
     between two checkpoints (one is always written on Ctrl-C and SIGTERM). save_model: keep the trained
-    weights as model.pt.
+    weights as model.pt. save_losses: keep the losses of every sample as losses.npy, 8 bytes a sample and
+    epoch.
     """
 
     epochs: int
@@ -56,6 +58,7 @@ class Trainer:
     grad_clip: float | None = None
     checkpoint_seconds: float = 60.0
     save_model: bool = True
+    save_losses: bool = False
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):

@@ -10,7 +10,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from tqdm import tqdm
 
-from bls_bench import checkpoint
+from bls_bench import checkpoint, losses
 from bls_bench.config import Config
 from bls_bench.correlation import score_loss_correlation
 from bls_bench.data.base import Data, Split
@@ -105,6 +105,8 @@ class Engine:
                 raise Interrupted(stop.number, f"stopped in {where}; the same command goes on from there")
         used = state.scores.clone()
         visits = state.end_epoch()
+        if record and config.trainer.save_losses:
+            losses.write(record.losses, epoch, config.trainer.epochs, state.num_samples, visits)
         train_seconds = self._train_seconds + time.perf_counter() - started
         self.step, self._train_seconds = 0, 0.0
 

@@ -116,7 +116,7 @@ def _section(page: Rendered) -> str:
     parts += [
         _table(column.header, [cell.texts() for cell in cells[column.label]]) for column in table.columns
     ]
-    told = [*remarks(table), *(f"{doubt}." for doubt in doubts(cells))]
+    told = [*remarks(table, cells), *(f"{doubt}." for doubt in doubts(cells))]
     parts.append(f'<p class="small">{escape(" ".join(told))}</p>')
     if table.kind != "table":
         parts.append(_image(figures.draw(table, cells), heading(table)))

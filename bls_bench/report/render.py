@@ -4,6 +4,7 @@ import csv
 import io
 from typing import Any
 
+from bls_bench.report import spectra
 from bls_bench.report.cells import HEADER, Cell
 from bls_bench.report.spec import Table
 
@@ -25,15 +26,22 @@ LATEX = str.maketrans(
 )
 
 
-def remarks(table: Table) -> list[str]:
+def remarks(table: Table, cells: Cells) -> list[str]:
     """Return the sentences that only this table needs."""
-    sentences = [] if table.kind == "correlation" else [f"Margin of the verdict: {table.margin} points."]
+    sentences = []
+    if table.kind in ("table", "figure"):
+        sentences.append(f"Margin of the verdict: {table.margin} points.")
     if table.scale != "paper":
         sentences.append(
             f"At SCALE={table.scale} other data and models stand in for the paper's: the difference to the "
             "published value then says nothing about the paper."
         )
-    return [*sentences, *([table.note] if table.note else [])]
+    if table.note:
+        sentences.append(table.note)
+    if table.kind == "spectra":
+        shown = [cell for column in cells.values() for cell in column if spectra.kept(cell)]
+        sentences += map(spectra.finding, shown)
+    return sentences
 
 
 def heading(table: Table) -> str:
@@ -53,7 +61,7 @@ def markdown(table: Table, cells: Cells) -> str:
         lines += [f"**{column.header}**", "", _markdown_line(HEADER), "|" + " --- |" * len(HEADER)]
         lines += [_markdown_line(cell.texts()) for cell in cells[column.label]]
         lines.append("")
-    lines += [" ".join(remarks(table)), ""]
+    lines += [" ".join(remarks(table, cells)), ""]
     lines += [f"- ? {doubt}" for doubt in doubts(cells)]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -67,7 +75,7 @@ def latex(table: Table, cells: Cells) -> str:
     width = len(HEADER)
     lines = [
         f"% {heading(table)}",
-        *(f"% {sentence}" for sentence in (*LEGEND, *remarks(table))),
+        *(f"% {sentence}" for sentence in (*LEGEND, *remarks(table, cells))),
         rf"\begin{{tabular}}{{l{'r' * (width - 1)}}}",
         r"\toprule",
         _latex_line(HEADER),

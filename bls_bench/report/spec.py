@@ -54,7 +54,8 @@ class Row:
 class Table:
     """A table or figure at one scale.
 
-    kind: table; figure (accuracy and pruned % over `x`); correlation (over epochs, BLS rows by `x`, alpha).
+    kind: table; figure (accuracy and pruned % over `x`); correlation (over epochs, BLS rows by `x`, alpha);
+    spectra (of the losses that the runs kept).
     baseline: the row of full-data training. margin: of the equivalence test, in percentage points.
     published: which published values are of this table.
     """

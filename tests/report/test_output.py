@@ -4,11 +4,13 @@ import re
 import runpy
 import shutil
 import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+import bls_bench
 from bls_bench.report import cells, manifest, spec
 from bls_bench.report.figures import predicted_correlation
 from bls_bench.report.output import render_all
@@ -100,6 +102,18 @@ def test_the_command_renders_and_trains_nothing(results, monkeypatch, capsys):
     assert stopped.value.code == 0
     assert (results / "tables" / "mini.digits.md").exists()
     assert str(results / "report.html") in capsys.readouterr().out
+
+
+def test_rendering_loads_no_torch_which_takes_seconds():
+    code = "import sys, bls_bench.report.output; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_public_names_are_loaded_when_asked_for():
+    assert set(bls_bench.__all__) <= set(dir(bls_bench))
+    assert all(getattr(bls_bench, name).__name__ == name for name in bls_bench.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'Bls'"):
+        _ = bls_bench.Bls
 
 
 def test_time_saved_is_valid_only_on_one_machine(results):
