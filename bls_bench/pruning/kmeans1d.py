@@ -35,7 +35,7 @@ def sort(values: Tensor) -> Tensor:
 
 
 def _lloyd(ordered: Tensor, k: int, max_iterations: int) -> Tensor:
-    """Return the k - 1 cuts between the groups of the sorted (n,) values, each the first value of its group."""
+    """Return the k - 1 cuts between the groups of the sorted (n,) values, each the first of its group."""
     n = len(ordered)
     sums = torch.zeros(n + 1, dtype=torch.float64)
     sums[1:].copy_(ordered).sub_(ordered[0].double()).cumsum_(0)
