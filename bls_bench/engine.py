@@ -14,13 +14,13 @@ from bls_bench.config import Config
 from bls_bench.correlation import score_loss_correlation
 from bls_bench.data.base import Data, Split
 from bls_bench.errors import InputError
+from bls_bench.evaluation import evaluate
 from bls_bench.pruning.selection import Batch
 from bls_bench.pruning.state import PruningState
 from bls_bench.records import Record
 from bls_bench.stopping import Interrupted, StopSignal
+from bls_bench.timing import Clock, peak_mib, start_peak, synchronize, totals
 from bls_bench.tracking import Tracker
-
-EVAL_BATCH = 512
 
 
 class Engine:
@@ -44,7 +44,7 @@ class Engine:
         )
         self.step = 0
         self.history: list[dict[str, Any]] = []
-        self._train_seconds = 0.0
+        self._clock = Clock()
 
     def fit(self, record: Record | None, tracker: Tracker, stop: StopSignal) -> dict[str, Any]:
         """Train from where the state stands to the last epoch; returns the result of the run.
@@ -67,59 +67,63 @@ class Engine:
         return self._result()
 
     def _epoch(self, record: Record | None, stop: StopSignal) -> dict[str, Any]:
-        config, state, epoch = self.config, self.state, self.state.epoch
-        started = time.perf_counter()
-        # A resumed run finds the epoch open, with `step` of its batches already made.
-        selection = state.selection or state.begin_epoch()
-        batches = self._batches()
-        select_seconds = time.perf_counter() - started
-
-        started = time.perf_counter()
-        self.model.train()
-        left = batches[self.step :]
-        fetched = self.data.train.batches([batch.indices for batch in left], epoch, self.fabric.device)
-        bar = tqdm(
-            zip(left, fetched, strict=True),
-            desc=f"epoch {epoch + 1}/{config.trainer.epochs}",
-            total=len(batches),
-            initial=self.step,
-            leave=False,
-            disable=None if record else True,
-        )
-        for batch, (inputs, targets) in bar:
-            self._set_rate((epoch + self.step / len(batches)) / config.trainer.epochs)
-            self._step(batch, inputs, targets)
-            self.step += 1
-            if stop.received(self.step, self.fabric.device):
-                bar.close()
-                self._train_seconds += time.perf_counter() - started
-                self.save(record)
-                where = f"epoch {epoch + 1}, step {self.step} of {len(batches)}"
-                raise Interrupted(stop.number, f"stopped in {where}; the same command goes on from there")
-        used = state.scores.clone()
-        visits = state.end_epoch()
-        train_seconds = self._train_seconds + time.perf_counter() - started
-        self.step, self._train_seconds = 0, 0.0
-
-        started = time.perf_counter()
-        value = self.evaluate(self.data.test)
-        correlation = None
-        if visits.losses is not None:
-            correlation = score_loss_correlation(used[visits.indices], visits.losses)
+        state, clock, epoch, device = self.state, self._clock, self.state.epoch, self.fabric.device
+        start_peak(device)
+        with clock.time("select"):
+            # A resumed run finds the epoch open, with `step` of its batches already made.
+            selection = state.selection or state.begin_epoch()
+            batches = self._batches()
+        with clock.time("train"):
+            stopped = self._train(batches, epoch, record is not None, stop)
+            synchronize(device)
+        if stopped:
+            self.save(record)
+            where = f"epoch {epoch + 1}, step {self.step} of {len(batches)}"
+            raise Interrupted(stop.number, f"stopped in {where}; the same command goes on from there")
+        with clock.time("select"):
+            used = state.scores.clone()
+            visits = state.end_epoch()
+        with clock.time("eval"):
+            value = self.evaluate(self.data.test)
+            correlation = None
+            if visits.losses is not None:
+                correlation = score_loss_correlation(used[visits.indices], visits.losses)
+        self.step, self._clock = 0, Clock()
         return {
             "epoch": epoch,
             "loss": float(
                 (visits.batch_losses.double() * visits.batch_sizes).sum() / visits.batch_sizes.sum()
             ),
-            config.task.metric: value,
+            self.config.task.metric: value,
             "kept": len(selection),
             "pruned_percent_epoch": 100 * (state.num_samples - len(selection)) / state.num_samples,
             "pruned_percent": state.pruned_percent,
             "score_loss_spearman": correlation,
-            "train_seconds": train_seconds,
-            "select_seconds": select_seconds,
-            "eval_seconds": time.perf_counter() - started,
+            **clock.report(len(selection)),
+            "peak_memory_mib": peak_mib(device),
         }
+
+    def _train(self, batches: list[Batch], epoch: int, show: bool, stop: StopSignal) -> bool:
+        """Make the steps that are left of the epoch; returns whether a signal cut them short."""
+        self.model.train()
+        left = batches[self.step :]
+        fetched = self.data.train.batches([batch.indices for batch in left], epoch, self.fabric.device)
+        epochs = self.config.trainer.epochs
+        with tqdm(
+            zip(left, self._clock.waiting(fetched), strict=True),
+            desc=f"epoch {epoch + 1}/{epochs}",
+            total=len(batches),
+            initial=self.step,
+            leave=False,
+            disable=None if show else True,
+        ) as bar:
+            for batch, (inputs, targets) in bar:
+                self._set_rate((epoch + self.step / len(batches)) / epochs)
+                self._step(batch, inputs, targets)
+                self.step += 1
+                if stop.received(self.step, self.fabric.device):
+                    return True
+        return False
 
     def _batches(self) -> list[Batch]:
         """Return this process' batches of the open epoch, weights on the device."""
@@ -147,25 +151,8 @@ class Engine:
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.optimizer.lr * self.config.scheduler.factor(progress)
 
-    @torch.no_grad()
     def evaluate(self, split: Split) -> float:
-        """Return the task's metric over `split`, exact under any number of processes."""
-        fabric = self.fabric
-        # Past the wrapper: DDP would wait for ranks that have a batch more, and each rank's own running
-        # statistics would count. Process 0's are taken, as in DDP's next training step.
-        model = self.model.module
-        if fabric.world_size > 1:
-            for buffer in model.buffers():
-                dist.broadcast(buffer, 0)
-        model.eval()
-        own = torch.arange(fabric.global_rank, len(split), fabric.world_size)
-        total = torch.zeros((), dtype=torch.float64, device=fabric.device)
-        for inputs, targets in split.batches(own.split(EVAL_BATCH), 0, fabric.device):
-            with fabric.autocast():
-                total += self.config.task.evaluate(model, inputs, targets).sum()
-        if fabric.world_size > 1:
-            dist.all_reduce(total)
-        return float(total) / len(split)
+        return evaluate(self.model.module, self.config.task, split, self.fabric)
 
     def save(self, record: Record | None) -> None:
         """Write the checkpoint; every process has to make this call."""
@@ -176,7 +163,7 @@ class Engine:
             "pruning": self.state.state_dict(),
             "generators": self._gather(checkpoint.generators()),
             "step": self.step,
-            "train_seconds": self._train_seconds,
+            "seconds": self._clock.seconds,
             "history": self.history,
         }
         if record:
@@ -193,7 +180,7 @@ class Engine:
         self.optimizer.load_state_dict(content["optimizer"])
         states = content["generators"]
         checkpoint.restore_generators(states[self.fabric.global_rank % len(states)])
-        self.step, self._train_seconds = content["step"], content["train_seconds"]
+        self.step, self._clock.seconds = content["step"], content["seconds"]
         self.history = content["history"]
 
     def _gather(self, value: Any) -> list[Any]:
@@ -216,10 +203,7 @@ class Engine:
             "epochs": len(self.history),
             "num_samples": self.state.num_samples,
             "samples_trained": sum(metrics["kept"] for metrics in self.history),
-            **{
-                name: sum(metrics[name] for metrics in self.history)
-                for name in ("train_seconds", "select_seconds", "eval_seconds")
-            },
+            **totals(self.history),
         }
 
 
