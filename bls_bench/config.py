@@ -20,6 +20,8 @@ from bls_bench.tasks.base import Task
 from bls_bench.tracking import Logger
 
 GROUPS = ("dataset", "model", "task", "optimizer", "scheduler", "pruner", "scorer", "logger")
+# Values under which a run is what it was before the key came up: its records are found again.
+UNCHANGED: dict[str, dict[str, Any]] = {"dataset": {"crop": "auto", "cutout": 0}}
 PRECISIONS = ("32", "bf16-mixed")
 
 # In the source tree conf/ lies beside the package, in an installed wheel inside it.
@@ -81,8 +83,8 @@ class Config:
     def key(self) -> str:
         """The run's name: a hash of all that bears on its numbers.
 
-        Paths, logging, devices, worker processes and what is saved do not count; of `dataset.root` only
-        the folder's own name does.
+        Paths, logging, devices, where images lie and who decodes them, and what is saved do not count;
+        of `dataset.root` only the folder's own name does.
         """
         kept = {
             name: dict(value) if isinstance(value, dict) else value for name, value in self.resolved.items()
@@ -91,7 +93,12 @@ class Config:
             del kept[name]
         for name in ("device", "checkpoint_seconds", "save_model"):
             del kept["trainer"][name]
-        kept["dataset"].pop("workers", None)
+        for name in ("workers", "in_memory"):
+            kept["dataset"].pop(name, None)
+        for group, values in UNCHANGED.items():
+            for name, value in values.items():
+                if kept[group].get(name) == value:
+                    del kept[group][name]
         if "root" in kept["dataset"]:
             kept["dataset"]["root"] = Path(kept["dataset"]["root"]).name
         text = json.dumps(kept, sort_keys=True)

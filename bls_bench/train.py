@@ -88,7 +88,7 @@ def run(config: Config, experiment: str | None = None) -> dict[str, Any]:
 
 
 def _train(config: Config, fabric: Fabric, record: Record | None, experiment: str | None) -> dict[str, Any]:
-    data = config.dataset.load(config.seed)
+    data = config.dataset.load(config.seed, fabric.device)
     engine = Engine(config, data, fabric)
     path = Path(fabric.broadcast(str(record.checkpoint if record else "")))
     if path.exists():

@@ -124,6 +124,7 @@ class TestKey:
             "pruner=seta",
             "optimizer.lr=1",
             "scorer=bls",
+            "dataset=cifar10",
         ],
     )
     def test_all_that_bears_on_the_numbers_does(self, override):
@@ -133,8 +134,15 @@ class TestKey:
         def key(root, *more):
             return make_config("dataset=imagefolder", f"dataset.root={root}", *more).key
 
-        assert key("/a/flowers") == key("b/flowers", "dataset.workers=0")
+        assert key("/a/flowers") == key("b/flowers", "dataset.workers=0", "dataset.in_memory=false")
         assert key("/a/flowers") != key("/a/birds")
+
+    def test_augmentation_counts(self):
+        keys = [
+            make_config("dataset=cifar10", f"dataset.{more}").key
+            for more in ("crop=auto", "crop=zero", "crop=resized", "cutout=8")
+        ]
+        assert len(set(keys)) == 4
 
     def test_numbers_are_compared_as_numbers(self):
         assert make_config("optimizer.lr=1").key == make_config("optimizer.lr=1.0").key
