@@ -1,9 +1,9 @@
 """The training loop: selection, steps, evaluation, checkpoints."""
 
 import time
+from contextlib import nullcontext
 from typing import Any
 
-import torch
 import torch.distributed as dist
 from lightning_fabric import Fabric
 from torch import Tensor
@@ -18,27 +18,21 @@ from bls_bench.evaluation import evaluate
 from bls_bench.pruning.selection import Batch
 from bls_bench.pruning.state import PruningState
 from bls_bench.records import Record
+from bls_bench.step import Step
 from bls_bench.stopping import Interrupted, StopSignal
 from bls_bench.timing import Clock, peak_mib, start_peak, synchronize, totals
 from bls_bench.tracking import Tracker
 
 
 class Engine:
-    """Trains one model on one data set.
-
-    With per-sample losses under a per-sample scorer, the loss of a step is mean(w_i * l_i). Any other
-    scorer is there for tasks that have only a batch loss, and is treated so throughout: L * mean(w).
-    """
+    """Trains one model on one data set."""
 
     def __init__(self, config: Config, data: Data, fabric: Fabric) -> None:
         """Build model, optimizer and pruning state; raises InputError for sizes that do not fit."""
         self.config, self.data, self.fabric = config, data, fabric
         self.batch_size = share_batch(config, len(data.train), fabric.world_size)
-        # Initial weights come from the seed alone; after that every process has a stream of its own.
-        torch.manual_seed(config.seed)
-        model = config.model.build(data.channels, data.image_size, data.num_classes)
-        self.model, self.optimizer = fabric.setup(model, config.optimizer.build(model))
-        torch.manual_seed(config.seed + fabric.global_rank)
+        self._one_step = Step(config, data, fabric, self.batch_size)
+        self.model, self.optimizer = self._one_step.model, self._one_step.optimizer
         self.state = PruningState(
             len(data.train), config.trainer.epochs, config.pruner, config.scorer, config.seed
         )
@@ -136,30 +130,28 @@ class Engine:
         return batches
 
     def _step(self, batch: Batch, inputs: Tensor, targets: Tensor) -> None:
-        loss = self.config.task.loss(self.model, inputs, targets)
-        self.state.record(batch.indices, loss)
-        total = batch.weighted(loss if self.config.scorer.per_sample else loss.mean())
-        self.fabric.backward(total)
-        if self.config.trainer.grad_clip is not None:
-            self.fabric.clip_gradients(
-                self.model, self.optimizer, max_norm=self.config.trainer.grad_clip, error_if_nonfinite=False
-            )
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        timed = self._clock.time("compile") if self._one_step.compiles(inputs) else nullcontext()
+        with timed:
+            place = self.state.epoch, self.step, self.fabric.global_rank
+            self.state.record(batch.indices, self._one_step(batch, inputs, targets, *place))
 
     def _set_rate(self, progress: float) -> None:
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.optimizer.lr * self.config.scheduler.factor(progress)
 
     def evaluate(self, split: Split) -> float:
-        return evaluate(self.model.module, self.config.task, split, self.fabric)
+        with self._one_step.eagerly():
+            return evaluate(self._one_step.evaluated, self.config.task, split, self.fabric)
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return the state of the model that was evaluated."""
+        return self._one_step.evaluated.state_dict()
 
     def save(self, record: Record | None) -> None:
         """Write the checkpoint; every process has to make this call."""
         content = {
             "key": self.config.key,
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "training": self._one_step.state_dict(),
             "pruning": self.state.state_dict(),
             "generators": self._gather(checkpoint.generators()),
             "step": self.step,
@@ -176,8 +168,7 @@ class Engine:
             self.state.load_state_dict(content["pruning"])
         except ValueError as error:
             raise InputError(f"the checkpoint does not fit: {error}") from None
-        self.model.load_state_dict(content["model"])
-        self.optimizer.load_state_dict(content["optimizer"])
+        self._one_step.load_state_dict(content["training"])
         states = content["generators"]
         checkpoint.restore_generators(states[self.fabric.global_rank % len(states)])
         self.step, self._clock.seconds = content["step"], content["seconds"]

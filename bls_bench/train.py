@@ -114,7 +114,7 @@ def _train(config: Config, fabric: Fabric, record: Record | None, experiment: st
         tracker.finish(exit_code, result)
     if record:
         if config.trainer.save_model:
-            checkpoint.save(record.model, engine.model.state_dict())
+            checkpoint.save(record.model, engine.weights())
         record.finish(result)
         record.checkpoint.unlink(missing_ok=True)
         report("finished", result, config, record)
