@@ -234,8 +234,7 @@ def report(args: argparse.Namespace, results: dict[str, list[dict[str, float]]])
         ratios = [rate(a) / rate(b) for a, b in zip(results[part], results[other], strict=True)]
         return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
-    fabric = make_fabric(configure(args, "none")[0].trainer) if args.device != "cpu" else None
-    cuda = fabric is not None and fabric.device.type == "cuda"
+    cuda = args.device in ("auto", "cuda") and torch.cuda.is_available()
     name = torch.cuda.get_device_name() if cuda else platform.processor() or platform.machine()
     print(
         f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
