@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 help: ## list the targets
-	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -13,14 +13,37 @@ help: ## list the targets
 
 setup: .venv/installed ## make .venv with everything installed (torch is large: some minutes)
 
-demo: setup ## train bls_seta on scikit-learn's digits, about a minute on two cores
+demo: setup ## train bls_seta on scikit-learn's digits, one to two minutes on two cores
 	$(BIN)/python -m bls_bench.train pruner=bls_seta model=resnet18
 
 test: setup ## run all tests
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: setup ## check format and style
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
-.PHONY: help setup demo test lint
+# Tables and figures: SCALE=digits (minutes), small (hours) or paper (the papers' own, for a GPU).
+SCALE ?= digits
+SEEDS ?= 0,1,2,3,4
+LAUNCHER ?= basic
+TABLES := table2 table3 table8 fig3 correlation repb-table10 \
+	infobatch-table4 infobatch-table5 infobatch-table7 infobatch-fig3
+
+table2: ## BLS Table 2: methods at three pruning rates
+table3: ## BLS Table 3: other architectures
+table8: ## BLS Table 8: what the moving average is worth, with controls
+fig3: ## BLS Figure 3: accuracy and pruned % over alpha
+correlation: ## what BLS scores know of the samples, over training
+repb-table10: ## RePB Table 10: resampling, local windows, temporal rescaling
+infobatch-table4: ## InfoBatch Table 4: rescaling and annealing
+infobatch-table5: ## InfoBatch Table 5: which samples are pruned
+infobatch-table7: ## InfoBatch Table 7: other optimizers
+infobatch-fig3: ## InfoBatch Figure 3: accuracy and pruned % over r and delta
+$(TABLES): setup
+	$(BIN)/python scripts/tables.py $@ --scale $(SCALE) --seeds $(SEEDS) --launcher $(LAUNCHER)
+
+tables: setup ## render all tables from the records there are, training nothing
+	$(BIN)/python scripts/tables.py --render --scale $(SCALE)
+
+.PHONY: help setup demo test lint tables $(TABLES)

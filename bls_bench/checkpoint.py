@@ -8,14 +8,24 @@ from typing import Any
 import numpy as np
 import torch
 
-from bls_bench.errors import InputError
+from bls_bench.errors import InputError, folded
+
+# What the engine puts into one.
+CONTENT = {"key", "model", "optimizer", "pruning", "generators", "step", "train_seconds", "history"}
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
-    """Write to a temporary file and rename it; the previous checkpoint stays until then."""
+    """Write to a temporary file and rename it; the previous checkpoint stays until then.
+
+    Raises InputError where it cannot be written, as on a full disk.
+    """
     temporary = path.with_suffix(".tmp")
-    torch.save(content, temporary)
-    temporary.replace(path)
+    try:
+        torch.save(content, temporary)
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:  # torch's writer reports a full disk as RuntimeError
+        temporary.unlink(missing_ok=True)
+        raise InputError(f"{path} cannot be written: {folded(error)}") from None
 
 
 def load(path: Path, key: str, num_samples: int) -> dict[str, Any]:
@@ -26,8 +36,11 @@ def load(path: Path, key: str, num_samples: int) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         found = content["key"], content["pruning"]["num_samples"]
+        whole = content.keys() >= CONTENT
     except (RuntimeError, EOFError, OSError, KeyError, TypeError, pickle.UnpicklingError):
-        raise InputError(f"{path} is no whole checkpoint: delete it to start the run afresh") from None
+        whole = False
+    if not whole:
+        raise InputError(f"{path} is no whole checkpoint: delete it to start the run afresh")
     if found[0] != key:
         raise InputError(f"{path} belongs to run {found[0]}, not to {key}: move it away to start afresh")
     if found[1] != num_samples:

@@ -3,10 +3,10 @@
 import dataclasses
 import hashlib
 import json
+import pkgutil
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -20,11 +20,14 @@ from bls_bench.tasks.base import Task
 from bls_bench.tracking import Logger
 
 GROUPS = ("dataset", "model", "task", "optimizer", "scheduler", "pruner", "scorer", "logger")
-# Values under which a run is what it was before the key came up: its records are found again.
-UNCHANGED: dict[str, dict[str, Any]] = {
-    "dataset": {"crop": "auto", "cutout": 0},
-    "task": {"mixup": 0.0, "cutmix": 0.0},
-    "trainer": {"accumulate": 1, "ema": None, "compile": "none"},
+BASES = {
+    "dataset": Dataset,
+    "model": Model,
+    "optimizer": Optimizer,
+    "scheduler": Schedule,
+    "pruner": Pruner,
+    "scorer": Scorer,
+    "logger": Logger,
 }
 PRECISIONS = ("32", "tf32", "bf16-mixed")
 COMPILE = ("none", "default", "max-autotune")
@@ -74,7 +77,7 @@ class Trainer:
             raise ValueError(f"compile must be one of {', '.join(COMPILE)}, got {self.compile!r}")
         if self.ema is not None and not 0 < self.ema < 1:
             raise ValueError(f"ema must be in (0, 1) or null, got {self.ema}")
-        if self.checkpoint_seconds < 0:
+        if not self.checkpoint_seconds >= 0:
             raise ValueError(f"checkpoint_seconds must be at least 0, got {self.checkpoint_seconds}")
 
 
@@ -111,12 +114,8 @@ class Config:
             del kept["trainer"][name]
         for name in ("workers", "in_memory"):
             kept["dataset"].pop(name, None)
-        for group, values in UNCHANGED.items():
-            for name, value in values.items():
-                if kept[group].get(name) == value:
-                    del kept[group][name]
         if "root" in kept["dataset"]:
-            kept["dataset"]["root"] = Path(kept["dataset"]["root"]).name
+            kept["dataset"]["root"] = Path(kept["dataset"]["root"]).expanduser().absolute().name
         text = json.dumps(kept, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -125,6 +124,10 @@ class Config:
 class _Root:
     seed: int = 0
     records: str = "outputs"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"seed must be in [0, 2^63), got {self.seed}")
 
 
 def load(cfg: DictConfig) -> Config:
@@ -139,15 +142,13 @@ def load(cfg: DictConfig) -> Config:
         raise InputError(f"{error.full_key}: {first_line(error)}") from None
     assert isinstance(plain, dict)
     groups = {group: plain.pop(group, None) for group in ("trainer", *GROUPS)}
-    resolved = _values(_Root, plain, "")
+    resolved, _ = _made(_Root, plain, "")
     parts: dict[str, Any] = dict(resolved)
     for group, node in groups.items():
+        if not isinstance(node, dict):
+            raise InputError(f"{group} must be a group of settings, got {node!r}: see --help")
         cls = Trainer if group == "trainer" else _target(group, node)
-        values = _values(cls, node, f"{group}.")
-        try:
-            parts[group] = cls(**values)
-        except ValueError as error:
-            raise InputError(f"{group}.{error}") from None
+        values, parts[group] = _made(cls, node, f"{group}.")
         resolved[group] = {key: node[key] for key in node if key == "_target_"} | values
     config = Config(**parts, resolved=resolved)
     check_pair(groups["task"]["_target_"], config.task, config.scorer)
@@ -161,21 +162,32 @@ def check_pair(task_name: str, task: Task, scorer: Scorer) -> None:
         raise InputError(f"scorer: task {name} gives only a batch loss: use scorer=bls")
 
 
-def _target(group: str, node: Any) -> type:
+def _target(group: str, node: dict[Any, Any]) -> type:
     """Return the class that a group's `_target_` names."""
-    if not isinstance(node, dict) or "_target_" not in node:
-        raise InputError(f"{group} must be one of the group's options, got {node!r}: see --help")
+    name, base = node.get("_target_"), BASES.get(group, object)
     try:
-        return get_class(node["_target_"])
-    except (ImportError, ValueError) as error:
-        raise InputError(f"{group}._target_={node['_target_']}: {first_line(error)}") from None
+        cls = pkgutil.resolve_name(str(name))
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(f"{group}._target_={name}: {first_line(error)}") from None
+    if not (dataclasses.is_dataclass(cls) and isinstance(cls, type) and issubclass(cls, base)):
+        raise InputError(f"{group}._target_={name} must be a dataclass that is a {base.__name__}")
+    return cls
+
+
+def _made(cls: type, node: dict[Any, Any], prefix: str) -> tuple[dict[str, Any], Any]:
+    """Return the checked values of a node, and the part made from them."""
+    values = _values(cls, node, prefix)
+    try:
+        return values, cls(**values)
+    except ValueError as error:
+        raise InputError(f"{prefix}{error}") from None
 
 
 def _values(cls: type, node: dict[Any, Any], prefix: str) -> dict[str, Any]:
     """Return the values of a node, converted to the types of the dataclass' fields."""
     schema = OmegaConf.structured(cls)
     OmegaConf.set_readonly(schema, False)  # that of a frozen dataclass is
-    allowed = ", ".join(map(str, schema))
+    allowed = ", ".join(map(str, [*schema, *(() if prefix else ("trainer", *GROUPS))]))
     for key, value in node.items():
         if key == "_target_":
             continue

@@ -2,6 +2,7 @@
 
 import time
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import torch.distributed as dist
@@ -13,9 +14,9 @@ from bls_bench import checkpoint
 from bls_bench.config import Config
 from bls_bench.correlation import score_loss_correlation
 from bls_bench.data.base import Data, Split
-from bls_bench.errors import InputError
+from bls_bench.errors import InputError, folded
 from bls_bench.evaluation import evaluate
-from bls_bench.pruning.selection import Batch
+from bls_bench.pruning.selection import Batch, Selection
 from bls_bench.pruning.state import PruningState
 from bls_bench.records import Record
 from bls_bench.step import Step
@@ -65,8 +66,8 @@ class Engine:
         start_peak(device)
         with clock.time("select"):
             # A resumed run finds the epoch open, with `step` of its batches already made.
-            selection = state.selection or state.begin_epoch()
-            batches = self._batches()
+            selection = state.selection or self._begin()
+            batches = self._batches(selection)
         with clock.time("train"):
             stopped = self._train(batches, epoch, record is not None, stop)
             synchronize(device)
@@ -90,6 +91,7 @@ class Engine:
             ),
             self.config.task.metric: value,
             "kept": len(selection),
+            "trained": len(visits.indices),
             "pruned_percent_epoch": 100 * (state.num_samples - len(selection)) / state.num_samples,
             "pruned_percent": state.pruned_percent,
             "score_loss_spearman": correlation,
@@ -115,18 +117,25 @@ class Engine:
                 self._set_rate((epoch + self.step / len(batches)) / epochs)
                 self._step(batch, inputs, targets)
                 self.step += 1
-                if stop.received(self.step, self.fabric.device):
+                if stop.received(self.step, len(batches), self.fabric.device):
                     return True
         return False
 
-    def _batches(self) -> list[Batch]:
-        """Return this process' batches of the open epoch, weights on the device."""
-        assert self.state.selection is not None
-        own = self.state.selection.shard(self.fabric.global_rank, self.fabric.world_size)
+    def _begin(self) -> Selection:
+        try:
+            return self.state.begin_epoch()
+        except ValueError as error:
+            raise InputError(f"pruner: {error}") from None
+
+    def _batches(self, selection: Selection) -> list[Batch]:
+        """Return this process' batches of an epoch, weights on the device."""
+        own = selection.shard(self.fabric.global_rank, self.fabric.world_size)
         batches = list(own.weights_to(self.fabric.device).batches(self.batch_size))
         # BatchNorm cannot train on a single sample: one left over sits the epoch out.
-        if len(batches) > 1 and len(batches[-1].indices) == 1:
+        if self.batch_size > 1 and batches and len(batches[-1].indices) == 1:
             batches.pop()
+        if not batches:
+            raise InputError(f"pruner: it leaves only {len(selection)} samples, too few for a step")
         return batches
 
     def _step(self, batch: Batch, inputs: Tensor, targets: Tensor) -> None:
@@ -162,15 +171,22 @@ class Engine:
             checkpoint.save(record.checkpoint, content)
         self.fabric.barrier()
 
-    def load(self, content: dict[str, Any]) -> None:
-        """Take back a checkpoint; raises InputError for one of another number of processes in mid-epoch."""
+    def load(self, path: Path) -> None:
+        """Take back a checkpoint.
+
+        Raises InputError for one that is cut short, of another run or other data, or of another number
+        of processes.
+        """
+        content = checkpoint.load(path, self.config.key, self.state.num_samples)
+        states = content["generators"]
+        if len(states) != self.fabric.world_size:
+            raise InputError(f"{path} was made by {len(states)} processes: go on with as many")
         try:
             self.state.load_state_dict(content["pruning"])
-        except ValueError as error:
-            raise InputError(f"the checkpoint does not fit: {error}") from None
-        self._one_step.load_state_dict(content["training"])
-        states = content["generators"]
-        checkpoint.restore_generators(states[self.fabric.global_rank % len(states)])
+            self._one_step.load_state_dict(content["training"])
+        except (ValueError, RuntimeError) as error:
+            raise InputError(f"{path} was made with other data or another model: {folded(error)}") from None
+        checkpoint.restore_generators(states[self.fabric.global_rank])
         self.step, self._clock.seconds = content["step"], content["seconds"]
         self.history = content["history"]
 
@@ -193,7 +209,7 @@ class Engine:
             "loss_last": self.history[-1]["loss"],
             "epochs": len(self.history),
             "num_samples": self.state.num_samples,
-            "samples_trained": sum(metrics["kept"] for metrics in self.history),
+            "samples_trained": sum(metrics["trained"] for metrics in self.history),
             **totals(self.history),
         }
 

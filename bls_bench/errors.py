@@ -6,3 +6,8 @@ class InputError(ValueError):
 
     The message is one line. It names the key or file, what was found and what is allowed.
     """
+
+
+def folded(error: Exception) -> str:
+    """Return an error's message as one line."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -7,22 +7,27 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from bls_bench.config import CONF_DIR
+from bls_bench.errors import folded
 
 
 def one_line(error: Exception) -> str:
     """Fold an error's message into one line, and say what is allowed where Hydra only says no."""
-    text = " ".join(str(error).partition("Config search path:")[0].split()) or type(error).__name__
+    text = folded(error).partition("Config search path:")[0].strip()
     unknown = re.match(r"Could not override '(.*?)'", text)
     if unknown is None:
         return text
-    return f"{unknown[1]}: unknown key, allowed are {', '.join(_siblings(unknown[1]))}"
+    beside = ", ".join(_siblings(unknown[1]))
+    return f"{unknown[1]}: unknown key, " + (
+        f"allowed are {beside}" if beside else "there are none beside it"
+    )
 
 
 def _siblings(key: str) -> list[str]:
     """Return the keys that stand beside `key` in the config this command line would make without it."""
-    others = [word for word in sys.argv[1:] if not word.startswith("-") and key not in word]
+    # The options of groups decide which keys there are; values could be wrong as well.
+    options = [word for word in sys.argv[1:] if re.fullmatch(r"\w+=\w+", word) and not word.startswith(key)]
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        config = compose("config", overrides=[word for word in others if "," not in word])
+        config = compose("config", overrides=options)
     parent = key.rpartition(".")[0]
     node = OmegaConf.select(config, parent) if parent else config
     if not isinstance(node, DictConfig):

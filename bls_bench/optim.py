@@ -27,9 +27,11 @@ class Optimizer:
             raise ValueError(
                 f"name must be one of timm's optimizers (sgd, adamw, lars, ...), got {self.name!r}"
             )
+        if timm.optim.get_optimizer_info(self.name).second_order:
+            raise ValueError(f"name must be an optimizer without second derivatives, got {self.name!r}")
         if not self.lr > 0:
             raise ValueError(f"lr must be above 0, got {self.lr}")
-        if self.weight_decay < 0:
+        if not self.weight_decay >= 0:
             raise ValueError(f"weight_decay must be at least 0, got {self.weight_decay}")
         if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum must be in [0, 1), got {self.momentum}")

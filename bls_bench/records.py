@@ -63,29 +63,24 @@ class Record:
         if not path.exists():
             return None
         try:
-            return json.loads(path.read_text())
-        except json.JSONDecodeError:
-            raise InputError(f"{path} is not a whole JSON file: delete it to train the run again") from None
+            result = json.loads(path.read_text())
+            if result["schema"] == SCHEMA and result["status"] in ("finished", "failed"):
+                return result
+        except (json.JSONDecodeError, KeyError, TypeError):
+            pass
+        raise InputError(f"{path} is not a whole result of schema {SCHEMA}: delete it to train the run again")
 
-    def start(self, device: str, processes: int, epochs_done: int) -> None:
-        """Note a start: with `epochs_done` epochs in the checkpoint, later metrics are made again."""
+    def data_root(self) -> str | None:
+        """Return the `dataset.root` that the recorded run was made with."""
+        return yaml.safe_load((self.path / "config.yaml").read_text())["dataset"].get("root")
+
+    def start(self, device: str, processes: int, history: list[dict[str, Any]]) -> None:
+        """Note a start; `history` holds the metrics of the epochs that are done already."""
         (self.path / "result.json").unlink(missing_ok=True)
         write(self.path / "config.yaml", yaml.safe_dump(self.config, sort_keys=False))
-        lines = self.metrics()[:epochs_done]
-        write(self.path / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+        write(self.path / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in history))
         with (self.path / "environment.jsonl").open("a") as file:
             file.write(json.dumps(environment(device, processes)) + "\n")
-
-    def metrics(self) -> list[dict[str, Any]]:
-        path = self.path / "metrics.jsonl"
-        if not path.exists():
-            return []
-        lines = path.read_text().splitlines()
-        try:
-            return [json.loads(line) for line in lines]
-        except json.JSONDecodeError:
-            # A crash can cut the last line short; that epoch is not in the checkpoint either.
-            return [json.loads(line) for line in lines[:-1]]
 
     def append(self, metrics: dict[str, Any]) -> None:
         with (self.path / "metrics.jsonl").open("a") as file:
@@ -97,7 +92,11 @@ class Record:
         write(self.path / "result.json", text + "\n")
 
     def close(self) -> None:
+        """Let go of the folder; one that a refused run has left empty is removed."""
         self._lock.release()
+        if [path.name for path in self.path.iterdir()] == [".lock"]:
+            (self.path / ".lock").unlink()
+            self.path.rmdir()
 
 
 def write(path: Path, text: str) -> None:

@@ -2,6 +2,7 @@
 
 import signal
 from types import FrameType
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -15,7 +16,14 @@ class Interrupted(KeyboardInterrupt):
 
     def __init__(self, number: int, message: str) -> None:
         super().__init__(message)
-        self.exit_code = 128 + number
+        self.number = number
+
+    @property
+    def exit_code(self) -> int:
+        return 128 + self.number
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.number, str(self))
 
 
 class StopSignal:
@@ -38,11 +46,11 @@ class StopSignal:
         self.number = number
         self.__exit__()
 
-    def received(self, step: int, device: torch.device) -> bool:
-        """Whether to stop after this step; all processes get the same answer at the same step."""
+    def received(self, step: int, steps: int, device: torch.device) -> bool:
+        """Whether to stop after `step` of the epoch's `steps`; the same answer on every process."""
         if not (dist.is_available() and dist.is_initialized()):
             return self.number > 0
-        if step % AGREE_EVERY:
+        if step % AGREE_EVERY and step < steps:
             return False
         number = torch.tensor(self.number, device=device)
         dist.all_reduce(number, op=dist.ReduceOp.MAX)

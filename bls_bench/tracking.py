@@ -7,7 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+from bls_bench.errors import folded
+
+CONNECT_SECONDS = 15  # to W&B's server, before a run is kept offline
 MODES = ("auto", "online", "offline", "disabled")
 
 
@@ -41,34 +45,36 @@ class WandbLogger(Logger):
             raise ValueError(f"mode must be one of {', '.join(MODES)}, got {self.mode!r}")
 
     def start(self, key: str, config: dict[str, Any], group: str | None, folder: Path) -> Tracker:
-        mode = self.mode
-        if mode == "auto":
-            mode = "online" if has_api_key() else "offline"
-        if mode == "disabled":
+        if self.mode == "disabled":
             return Tracker()
-        settings = {"project": self.project, "mode": mode, "group": group, "id": key, "name": key}
-        return WandbTracker(settings, config, folder)
+        names = {"project": self.project, "group": group, "id": key, "name": key, "dir": str(folder)}
+        return WandbTracker(self.mode, names, config)
 
 
 class WandbTracker(Tracker):
     """A W&B run. Whatever fails in it is said once as a warning, and training goes on without it."""
 
-    def __init__(self, settings: dict[str, Any], config: dict[str, Any], folder: Path) -> None:
+    def __init__(self, mode: str, names: dict[str, Any], config: dict[str, Any]) -> None:
         self._run: Any = None
-        self._guarded(lambda: self._start(settings, config, folder))
+        self._guarded(lambda: self._start(mode, names, config))
 
-    def _start(self, settings: dict[str, Any], config: dict[str, Any], folder: Path) -> None:
+    def _start(self, mode: str, names: dict[str, Any], config: dict[str, Any]) -> None:
+        # W&B's telemetry would look for its server even from an offline run.
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         import wandb
 
-        quiet = wandb.Settings(silent=True, console="off")
-        self._run = wandb.init(
-            **settings,
-            config=config,
-            dir=str(folder),
-            resume="allow",
-            settings=quiet,
-            reinit="finish_previous",
-        )
+        settings = wandb.Settings(silent=True, console="off", init_timeout=CONNECT_SECONDS)
+        options = {"config": config, "resume": "allow", "settings": settings, "reinit": "finish_previous"}
+        if mode != "offline" and has_api_key(settings.base_url):
+            try:
+                self._run = wandb.init(**names, **options, mode="online")
+                return
+            except Exception as error:  # no network, say, as on many compute nodes
+                _warn(f"W&B cannot be reached, this run is kept offline: {folded(error)}")
+        elif mode == "online":
+            # Asked to be online without a key, W&B would prompt and wait for an answer.
+            _warn("logger.mode=online, but W&B has no API key (WANDB_API_KEY or `wandb login`): kept offline")
+        self._run = wandb.init(**names, **options, mode="offline")
 
     def log(self, metrics: dict[str, Any]) -> None:
         self._guarded(lambda: self._run and self._run.log(metrics, step=metrics["epoch"]))
@@ -81,17 +87,19 @@ class WandbTracker(Tracker):
         try:
             action()
         except Exception as error:  # a logger must never end a run, whatever it raises
-            warnings.warn(f"W&B failed, training goes on without it: {error}", stacklevel=2)
+            _warn(f"W&B failed, training goes on without it: {folded(error)}")
             self._run = None
 
 
-def has_api_key() -> bool:
-    """Whether W&B would find an API key: in WANDB_API_KEY, or in the netrc file where its login put it."""
+def _warn(message: str) -> None:
+    warnings.warn(message, stacklevel=2)
+
+
+def has_api_key(base_url: str) -> bool:
+    """Whether W&B would find an API key for its server: in WANDB_API_KEY, or in its login's netrc file."""
     if os.environ.get("WANDB_API_KEY"):
         return True
-    host = (
-        os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai").split("://")[-1].split("/")[0].split(":")[0]
-    )
+    host = urlsplit(base_url).hostname or base_url
     path = Path(os.environ.get("NETRC") or Path.home() / ".netrc")
     try:
         return netrc.netrc(path).authenticators(host) is not None

@@ -37,9 +37,14 @@ def main() -> None:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
+        print("stopped before a checkpoint was written; the same command starts again", file=sys.stderr)
         sys.exit(130)
     except tuple(EXPECTED) as error:
-        sys.exit(tell(error))
+        sys.exit(code_of(error) if getattr(error, "told", False) else tell(error))
+    except ValueError as error:
+        if "Config group override" not in str(error):  # Hydra's own, of pruner=null and the like
+            raise
+        sys.exit(tell(InputError(str(error))))
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")
@@ -48,14 +53,20 @@ def _command(cfg: DictConfig) -> None:
     try:
         run(load(cfg), experiment=hydra_config.runtime.choices.get("experiment"))
     except tuple(EXPECTED) as error:
-        if hydra_config.mode == RunMode.MULTIRUN:
-            raise  # Hydra goes on with the sweep, and raises the first failure at its end
-        sys.exit(tell(error))
+        if hydra_config.mode != RunMode.MULTIRUN:
+            sys.exit(tell(error))
+        tell(error, of=" ".join(hydra_config.overrides.task))
+        error.told = True
+        raise  # Hydra goes on with the sweep, and raises the first failure at its end
 
 
-def tell(error: Exception) -> int:
-    """Print an expected error in one line; returns its exit code."""
-    print(f"error: {one_line(error)}", file=sys.stderr)
+def tell(error: Exception, of: str = "") -> int:
+    """Print an expected error in one line; returns its exit code. `of`: the run of a sweep it ended."""
+    print(f"error: {one_line(error)}{of and f' (run: {of})'}", file=sys.stderr)
+    return code_of(error)
+
+
+def code_of(error: Exception) -> int:
     return next(code for kind, code in EXPECTED.items() if isinstance(error, kind))
 
 
@@ -79,7 +90,8 @@ def run(config: Config, experiment: str | None = None) -> dict[str, Any]:
         raise InputError(error)
     try:
         if finished and finished["status"] == "finished":
-            report("already finished", finished, config, record)
+            if record:
+                report("already finished", finished, config, record)
             return finished
         return _train(config, fabric, record, experiment)
     finally:
@@ -92,44 +104,50 @@ def _train(config: Config, fabric: Fabric, record: Record | None, experiment: st
     engine = Engine(config, data, fabric)
     path = Path(fabric.broadcast(str(record.checkpoint if record else "")))
     if path.exists():
-        engine.load(checkpoint.load(path, config.key, len(data.train)))
+        engine.load(path)
         fabric.print(f"going on from epoch {engine.state.epoch + 1}, step {engine.step}")
     tracker = Tracker()
     if record:
-        record.start(str(fabric.device), fabric.world_size, len(engine.history))
+        record.start(str(fabric.device), fabric.world_size, engine.history)
         tracker = config.logger.start(config.key, config.resolved, experiment, record.path)
     exit_code, result = 1, {}
     try:
         with StopSignal() as stop:
             result = engine.fit(record, tracker, stop)
+            if record:
+                if config.trainer.save_model:
+                    checkpoint.save(record.model, engine.weights())
+                record.finish(result)
+                record.checkpoint.unlink(missing_ok=True)
+                report("finished", result, config, record)
         exit_code = 0
+        if stop.number:
+            raise Interrupted(stop.number, "stopped after the run was finished")
     except Interrupted as stopped:
         exit_code = stopped.exit_code
         raise
     except Exception as error:
         if record:
             record.finish({"status": "failed", "error": one_line(error)})
+            if isinstance(error, NonFiniteLossError):
+                record.checkpoint.unlink(missing_ok=True)  # it may hold the weights that have diverged
         raise
     finally:
         tracker.finish(exit_code, result)
-    if record:
-        if config.trainer.save_model:
-            checkpoint.save(record.model, engine.weights())
-        record.finish(result)
-        record.checkpoint.unlink(missing_ok=True)
-        report("finished", result, config, record)
     return result
 
 
-def report(what: str, result: dict[str, Any], config: Config, record: Record | None) -> None:
-    """Print the outcome in three lines."""
-    if record:
-        metric = config.task.metric
-        print(
-            f"{what}: {metric} {result[f'{metric}_last']:.2f}% (best {result[f'{metric}_best']:.2f}%), "
-            f"pruned {result['pruned_percent']:.1f}%, training took {result['train_seconds']:.1f} s\n"
-            f"record: {record.path}"
-        )
+def report(what: str, result: dict[str, Any], config: Config, record: Record) -> None:
+    """Print the outcome."""
+    metric = config.task.metric
+    print(
+        f"{what}: {metric} {result[f'{metric}_last']:.2f}% (best {result[f'{metric}_best']:.2f}%), "
+        f"pruned {result['pruned_percent']:.1f}%, training took {result['train_seconds']:.1f} s\n"
+        f"record: {record.path}"
+    )
+    root, made_with = config.resolved["dataset"].get("root"), record.data_root()
+    if root != made_with:
+        print(f"note: it was made with dataset.root={made_with}; take another records= if that is other data")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,14 @@ from bls_bench.config import CONF_DIR, load
 from bls_bench.train import run
 
 # 100 digits, a small network, three epochs of four steps: well under a second.
-TINY = ("model=resnet20", "dataset.subset=10", "trainer.epochs=3", "trainer.batch_size=32", "logger=none")
+TINY = (
+    "pruner=none",
+    "model=resnet20",
+    "dataset.subset=10",
+    "trainer.epochs=3",
+    "trainer.batch_size=32",
+    "logger=none",
+)
 
 
 def make_config(*overrides):

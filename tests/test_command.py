@@ -96,7 +96,7 @@ def test_cfg_job_shows_the_composed_config(here, tmp_path):
 
 
 def test_a_sweep_records_every_run_and_started_again_does_only_what_is_missing(tmp_path):
-    sweep = ("-m", "pruner=bls_infobatch", *TINY, "scorer.alpha=0.5,0.9", "seed=0,1")
+    sweep = ("-m", *TINY, "pruner=bls_infobatch", "scorer.alpha=0.5,0.9", "seed=0,1")
     code, out, err = finish(command(*sweep, cwd=tmp_path))
     assert code == 0, err
     assert out.count("finished:") == 4
@@ -111,12 +111,26 @@ def test_a_sweep_records_every_run_and_started_again_does_only_what_is_missing(t
     assert (records[1] / "result.json").exists()
 
 
-def test_one_failing_run_does_not_end_the_sweep(tmp_path):
-    code, out, err = finish(command("-m", *TINY, "trainer.batch_size=32,1000,50", cwd=tmp_path))
+def test_failing_runs_are_told_and_do_not_end_the_sweep(tmp_path):
+    code, out, err = finish(command("-m", *TINY, "trainer.batch_size=1000,32,2000,50", cwd=tmp_path))
     assert code == 2
     assert out.count("finished:") == 2
-    assert "trainer.batch_size must be at most the 100 training samples, got 1000" in err
+    for size in (1000, 2000):
+        assert (
+            err.count(f"error: trainer.batch_size must be at most the 100 training samples, got {size}") == 1
+        )
+        assert re.search(rf"\(run: .*trainer.batch_size={size}\b.*\)", err)
     assert "Traceback" not in err
+
+
+def test_a_sweep_over_the_defaults(here, tmp_path):
+    """The command of the help page, on less data."""
+    page = here("--help")[1]
+    sweep = re.search(r"python -m bls_bench.train (-m scorer.alpha=\S+ seed=\S+)", page)[1].split()
+    code, out, err = here(*sweep, "dataset.subset=10", "trainer.epochs=1", "model=resnet20", "logger=none")
+    assert code == 0, err
+    assert out.count("finished:") == 9
+    assert len(list(tmp_path.glob("outputs/*/result.json"))) == 9
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
@@ -168,6 +182,13 @@ def test_a_signal_ends_the_sweep_and_it_goes_on(tmp_path):
         (["dataset=imagefolder"], "dataset.root must be given"),
         (["dataset=imagefolder", "dataset.root=missing"], "missing"),
         (["records=file"], "cannot write there"),
+        (["trainer.epoch=1", "trainer.batchsize=2"], "trainer.epoch: unknown key, allowed are epochs"),
+        (["scorer=per_sample", "scorer.alpha=0.5"], "scorer.alpha: unknown key, there are none beside it"),
+        (["+prunner=seta"], "prunner: unknown key, allowed are seed, records, trainer, dataset"),
+        (["pruner=null"], "Config group override must be a string"),
+        (["trainer=fast"], "trainer must be a group of settings, got 'fast'"),
+        (["~trainer"], "trainer must be a group of settings"),
+        (["seed=-1"], "seed must be in [0, 2^63), got -1"),
         (["trainer.epochs="], "trainer.epochs"),
         (["pruner"], "pruner"),
     ],
@@ -179,8 +200,42 @@ def test_bad_input_is_one_line_exit_code_two_and_nothing_written(arguments, mess
     assert re.fullmatch(r"error: .*\n", err), err
     assert message in err
     assert out == ""
-    assert [path.name for path in tmp_path.rglob("*") if path.name != ".lock" and path.is_file()] == ["file"]
+    assert {path.name for path in tmp_path.rglob("*")} <= {"file", "outputs"}
     assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_an_image_that_cannot_be_decoded_is_named(here, tmp_path):
+    for split in ("train", "test"):
+        for name in ("a", "b"):
+            (tmp_path / "images" / split / name).mkdir(parents=True)
+            (tmp_path / "images" / split / name / "broken.png").write_bytes(b"not an image")
+    code, _, err = here("dataset=imagefolder", "dataset.root=images", "trainer.batch_size=2", "logger=none")
+    assert code == 2
+    assert re.fullmatch(r"error: .*broken\.png.*\n", err), err
+
+
+def test_other_data_of_the_same_name_is_pointed_out(here, tmp_path):
+    from PIL import Image
+
+    for place in ("one", "two"):
+        for split in ("train", "test"):
+            for name in ("a", "b"):
+                folder = tmp_path / place / "images" / split / name
+                folder.mkdir(parents=True)
+                Image.new("RGB", (8, 8)).save(folder / "1.png")
+    run = (
+        "dataset=imagefolder",
+        "dataset.image_size=8",
+        "dataset.workers=0",
+        "trainer.batch_size=2",
+        "logger=none",
+    )
+    run = (*run, "pruner=none", "model=resnet20", "trainer.epochs=1")
+    assert here(*run, "dataset.root=one/images")[0] == 0
+    code, out, _ = here(*run, "dataset.root=two/images")
+    assert code == 0
+    assert "already finished" in out
+    assert "note: it was made with dataset.root=one/images" in out
 
 
 def test_the_error_and_its_exit_code_reach_the_shell(tmp_path):
@@ -200,7 +255,7 @@ def torchrun(*arguments, cwd):
 
 
 def test_two_processes_make_one_record(tmp_path):
-    run = ("pruner=bls_infobatch", *TINY, "trainer.device=cpu")
+    run = (*TINY, "pruner=bls_infobatch", "trainer.device=cpu")
     code, out, err = finish(torchrun(*run, cwd=tmp_path))
     assert code == 0, err
     assert out.count("finished:") == 1
@@ -218,8 +273,9 @@ def test_two_processes_make_one_record(tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_stop_together_and_resume_exactly(tmp_path):
-    run = ("pruner=infobatch", "model=resnet20", "trainer.epochs=3", "trainer.batch_size=32", "logger=none")
-    run = (*run, "trainer.device=cpu")
+    # Epochs of seven steps: shorter than the steps between two agreements on a signal.
+    run = ("pruner=infobatch", "model=resnet20", "dataset.subset=22", "trainer.epochs=60")
+    run = (*run, "trainer.batch_size=32", "logger=none", "trainer.device=cpu")
     code, _, err = finish(torchrun(*run, "records=whole", cwd=tmp_path))
     assert code == 0, err
     process = torchrun(*run, "records=parts", cwd=tmp_path)

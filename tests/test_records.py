@@ -67,24 +67,34 @@ def test_an_unwritable_folder(tmp_path):
         Record(str(tmp_path / "file"), "key", {})
 
 
-def test_a_broken_result_is_named(tmp_path):
+def test_metrics_are_those_of_the_checkpoint_and_what_comes_after(tmp_path):
+    """Whatever a crash has left of the file: a line too many, half a line, none."""
+    for left in ('{"epoch": 0}\n{"epoch": 1}\n{"epoch": 2, "lo', "", None):
+        record = Record(str(tmp_path), "key", {})
+        path = record.path / "metrics.jsonl"
+        path.unlink(missing_ok=True) if left is None else path.write_text(left)
+        record.start("cpu", 1, [{"epoch": 0}])
+        record.append({"epoch": 1})
+        assert path.read_text() == '{"epoch": 0}\n{"epoch": 1}\n'
+        record.close()
+
+
+def test_a_folder_that_nothing_was_written_to_is_removed(tmp_path):
+    Record(str(tmp_path / "new"), "key", {}).close()
+    assert not (tmp_path / "new" / "key").exists()
+
+
+@pytest.mark.parametrize(
+    "text", ['{"status": "fin', "[]", '{"status": "finished"}', '{"schema": 99, "status": "finished"}']
+)
+def test_what_is_no_result_is_named(text, tmp_path):
     config = make_config(*TINY, f"records={tmp_path}")
     (tmp_path / config.key).mkdir()
-    (tmp_path / config.key / "result.json").write_text('{"status": "fin')
-    with pytest.raises(InputError, match=r"result.json is not a whole JSON file: delete it"):
+    path = tmp_path / config.key / "result.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"result.json is not a whole result of schema 1: delete it"):
         run(config)
-
-
-def test_metrics_cut_short_by_a_crash_are_made_again(tmp_path):
-    record = Record(str(tmp_path), "key", {})
-    record.append({"epoch": 0})
-    record.append({"epoch": 1})
-    with (record.path / "metrics.jsonl").open("a") as file:
-        file.write('{"epoch": 2, "lo')
-    assert record.metrics() == [{"epoch": 0}, {"epoch": 1}]
-    record.start("cpu", 1, epochs_done=1)
-    assert record.metrics() == [{"epoch": 0}]
-    record.close()
+    assert path.read_text() == text
 
 
 def test_text_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
@@ -108,7 +118,8 @@ class TestBadCheckpoints:
         return folder
 
     def content(self, folder, **changes):
-        return {"key": folder.name, "pruning": {"num_samples": 100}} | changes
+        rest = dict.fromkeys(("model", "optimizer", "generators", "step", "train_seconds", "history"))
+        return {"key": folder.name, "pruning": {"num_samples": 100}, **rest} | changes
 
     @pytest.mark.parametrize("keep", [0, 10, 500])
     def test_cut_short(self, folder, tmp_path, keep):
@@ -119,6 +130,13 @@ class TestBadCheckpoints:
             run(make_config(*TINY, f"records={tmp_path}"))
         assert (folder / "checkpoint.pt").read_bytes() == whole[:keep]
         assert not (folder / "result.json").exists()
+
+    def test_with_something_missing(self, folder, tmp_path):
+        content = self.content(folder)
+        del content["optimizer"]
+        checkpoint.save(folder / "checkpoint.pt", content)
+        with pytest.raises(InputError, match="no whole checkpoint"):
+            run(make_config(*TINY, f"records={tmp_path}"))
 
     def test_of_another_config(self, folder, tmp_path):
         checkpoint.save(folder / "checkpoint.pt", self.content(folder, key="0123"))
@@ -139,16 +157,18 @@ class TestBadCheckpoints:
         with pytest.raises(InputError, match="no whole checkpoint"):
             run(make_config(*TINY, f"records={tmp_path}"))
 
-    def test_the_previous_one_stays_until_the_new_one_is_whole(self, folder, monkeypatch):
+    @pytest.mark.parametrize("kind", [OSError, RuntimeError])
+    def test_the_previous_one_stays_until_the_new_one_is_whole(self, kind, folder, monkeypatch):
         path = folder / "checkpoint.pt"
         checkpoint.save(path, self.content(folder))
         before = path.read_bytes()
 
         def cut(content, file):
             file.write_bytes(b"half")
-            raise OSError("disk full")
+            raise kind("disk full")
 
         monkeypatch.setattr(torch, "save", cut)
-        with pytest.raises(OSError, match="disk full"):
+        with pytest.raises(InputError, match=r"checkpoint.pt cannot be written: disk full"):
             checkpoint.save(path, self.content(folder))
         assert path.read_bytes() == before
+        assert [file.name for file in folder.iterdir()] == ["checkpoint.pt"]

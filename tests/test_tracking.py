@@ -32,7 +32,7 @@ def wandb(monkeypatch):
         def finish(self, exit_code):
             module.codes.append(exit_code)
 
-    module.Settings = lambda **settings: settings
+    module.Settings = lambda **settings: types.SimpleNamespace(base_url="https://wandb.test:8080", **settings)
 
     def init(**settings):
         module.calls.append(settings)
@@ -63,17 +63,45 @@ def test_the_experiment_is_the_group(wandb, tmp_path):
     assert wandb.calls[0]["group"] == "digits_quick"
 
 
-def test_auto_is_online_with_a_key_alone(wandb, tmp_path, monkeypatch):
-    assert not has_api_key()
-    (tmp_path / "netrc").write_text("machine api.wandb.ai login user password abc")
-    assert has_api_key()
+def test_a_key_is_found_where_its_login_puts_it(tmp_path, monkeypatch):
+    url = "https://wandb.test:8080"
+    assert not has_api_key(url)
+    (tmp_path / "netrc").write_text("machine wandb.test login user password abc")
+    assert has_api_key(url)
     (tmp_path / "netrc").write_text("machine elsewhere login user password abc")
-    assert not has_api_key()
+    assert not has_api_key(url)
     monkeypatch.setenv("WANDB_API_KEY", "abc")
-    assert has_api_key()
-    WandbLogger().start("key", {}, None, tmp_path)
-    WandbLogger(mode="offline").start("key", {}, None, tmp_path)
-    assert [call["mode"] for call in wandb.calls] == ["online", "offline"]
+    assert has_api_key(url)
+
+
+def test_auto_is_online_with_a_key_alone(wandb, tmp_path, monkeypatch):
+    for key, mode in ((None, "auto"), ("abc", "auto"), ("abc", "offline"), ("abc", "online")):
+        if key:
+            monkeypatch.setenv("WANDB_API_KEY", key)
+        WandbLogger(mode=mode).start("key", {}, None, tmp_path)
+    assert [call["mode"] for call in wandb.calls] == ["offline", "online", "offline", "online"]
+
+
+def test_online_without_a_key_is_kept_offline_and_never_prompts(wandb, tmp_path):
+    with pytest.warns(UserWarning, match="has no API key"):
+        WandbLogger(mode="online").start("key", {}, None, tmp_path)
+    assert [call["mode"] for call in wandb.calls] == ["offline"]
+
+
+def test_a_server_that_cannot_be_reached_is_done_without(wandb, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_API_KEY", "abc")
+    init = wandb.init
+
+    def unreachable(**settings):
+        if settings["mode"] == "online":
+            assert settings["settings"].init_timeout <= 30
+            raise RuntimeError("timed out\nwaiting for the server")
+        return init(**settings)
+
+    monkeypatch.setattr(wandb, "init", unreachable)
+    with pytest.warns(UserWarning, match="kept offline: timed out waiting for the server$"):
+        WandbLogger().start("key", {}, None, tmp_path)
+    assert [call["mode"] for call in wandb.calls] == ["offline"]
 
 
 def test_a_run_that_fails_is_finished_with_its_exit_code(wandb, tmp_path, monkeypatch):

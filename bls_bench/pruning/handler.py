@@ -129,11 +129,9 @@ class Handler(Dataset):
         running.check(known)
         self.state.record(known, loss.detach().clone())  # a copy: CUDA graphs overwrite their outputs
         running.done(known)
+        running.given = running.given or indices is not None
         total = running.batch(known, loss.device).weighted(loss)
-        last = running.recorded == running.total
-        if indices is None:
-            running.updated, last = True, last or running.last
-        if last:
+        if running.complete:
             self.end_epoch()
         return total
 
@@ -201,15 +199,16 @@ class Handler(Dataset):
     def _known(self, indices: Tensor | Sequence[int] | None) -> Tensor:
         """Return the samples that a loss is of, (b,) int64: those of the batch in hand unless given."""
         running = self._current()
-        if running is not None and running.updated and indices is None:
+        in_hand = None if running is None else running.in_hand
+        if indices is None and in_hand is not None and not running.awaits(in_hand):
             raise RuntimeError(UPDATED)
         if running is None or self.state.selection is None:
             raise RuntimeError(NO_EPOCH)
         if indices is not None:
             return given(indices, self.state.num_samples)
-        if running.in_hand is None:
+        if in_hand is None:
             raise RuntimeError(NOT_KNOWN)
-        return running.in_hand
+        return in_hand
 
     def _checked(self, loss: Tensor, indices: Tensor) -> Tensor:
         """Return the loss in the shape that the scorer takes."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from bls_bench.pruning.pruner import Epoch, Pruner, check_fraction, check_rate
-from bls_bench.pruning.selection import Selection
+from bls_bench.pruning.selection import Selection, permutation
 
 
 @dataclass(kw_only=True)
@@ -53,38 +53,37 @@ class InfoBatchPruner(Pruner):
     def select(self, epoch: Epoch) -> Selection:
         if self.anneal and epoch.annealing(self.delta):
             return epoch.everything()
-        keep = torch.ones(epoch.num_samples, dtype=torch.bool)
+        drop = torch.zeros(epoch.num_samples, dtype=torch.bool)
         weights = torch.ones(epoch.num_samples) if self.rescale else None
         for candidates, ratio in self._tiers(epoch):
-            kept = drop(candidates, ratio, epoch.generator, self.exact_count)
-            keep[candidates] = kept
+            drop |= dropped(candidates, ratio, epoch.generator, self.exact_count)
             if weights is not None:
-                weights[candidates] = 1 / (1 - ratio)
-        return Selection.of(keep.nonzero().squeeze(1), epoch.generator, weights)
+                weights.masked_fill_(candidates, 1 / (1 - ratio))
+        return Selection.of(drop.logical_not_().nonzero().squeeze(1), epoch.generator, weights)
 
     def _tiers(self, epoch: Epoch) -> list[tuple[Tensor, float]]:
-        """Return the candidates of each drop rate, (n,) int64; a sample without a score is none."""
+        """Return the candidates of each drop rate, (N,) bool; a sample without a score is none."""
         scores = epoch.scores
         if self.variant == "quantile":
             low, high = quantile(scores, self.low_quantile), quantile(scores, self.high_quantile)
             middle = (scores >= low) & (scores < high)
-            tiers = [(scores < low, self.low_ratio), (middle, self.prune_ratio)]
-            return [(tier.nonzero().squeeze(1), ratio) for tier, ratio in tiers]
+            return [(scores < low, self.low_ratio), (middle, self.prune_ratio)]
         mean = scores.nanmean(dtype=torch.float64)
-        candidates = (scores > mean if self.prune == "above" else scores < mean).nonzero().squeeze(1)
+        candidates = scores > mean if self.prune == "above" else scores < mean
         if self.prune == "random":
-            candidates = torch.randperm(epoch.num_samples, generator=epoch.generator)[: len(candidates)]
+            scored = (~scores.isnan()).nonzero().squeeze(1)
+            candidates[scored] = candidates[scored[permutation(len(scored), epoch.generator)]]
         return [(candidates, self.prune_ratio)]
 
 
-def drop(candidates: Tensor, ratio: float, generator: torch.Generator, exact_count: bool) -> Tensor:
-    """Say which of the (n,) candidates stay, (n,) bool; each is dropped with probability `ratio`."""
-    draws = torch.rand(len(candidates), generator=generator)
+def dropped(candidates: Tensor, ratio: float, generator: torch.Generator, exact_count: bool) -> Tensor:
+    """Say which of the candidates, (N,) bool, are dropped, each with probability `ratio`; (N,) bool."""
     if not exact_count:
-        return draws >= ratio
-    kept = torch.ones(len(candidates), dtype=torch.bool)
-    kept[draws.argsort()[: int(ratio * len(candidates) + 1e-9)]] = False
-    return kept
+        # Drawing for all costs less than finding the candidates.
+        return (torch.rand(len(candidates), generator=generator) < ratio).logical_and_(candidates)
+    chosen = candidates.nonzero().squeeze(1)
+    order = permutation(len(chosen), generator)[: int(ratio * len(chosen) + 1e-9)]
+    return torch.zeros_like(candidates).index_fill_(0, chosen.index_select(0, order), True)
 
 
 def quantile(scores: Tensor, fraction: float) -> Tensor:

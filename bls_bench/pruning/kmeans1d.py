@@ -19,20 +19,32 @@ def kmeans1d(values: Tensor, k: int, max_iterations: int = 300) -> Tensor:
         raise ValueError(f"the number of groups must be at least 1, got {k}")
     if values.isnan().any():
         raise ValueError("k-means got NaN among its values")
-    ordered = values.double().sort().values
+    ordered = sort(values)
     distinct = 1 + int((ordered[1:] > ordered[:-1]).sum()) if len(ordered) else 0
     if distinct < k:
         groups = torch.empty(len(values), dtype=torch.int64)
         groups[values.argsort(stable=True)] = torch.arange(len(values)) * k // max(len(values), 1)
         return groups
-    cuts = _lloyd(ordered, k, max_iterations)
-    return torch.bucketize(values.double(), cuts, right=True)
+    # The cuts are among the values, so they are exact in the values' own precision.
+    cuts = _lloyd(ordered.double(), k, max_iterations).to(values.dtype)
+    return torch.bucketize(values, cuts, right=True)
+
+
+def sort(values: Tensor) -> Tensor:
+    """Sort (n,) floats; those of 32 bits as the integers of the same order, which is several times faster."""
+    if values.dtype != torch.float32:
+        return values.sort().values
+    bits = values.view(torch.int32)
+    # Negative floats run backwards in their bits: flipping all but the sign turns them round, and back.
+    keys = (bits ^ (bits >> 31 & 0x7FFFFFFF)).long().sort().values.int()
+    return (keys ^ (keys >> 31 & 0x7FFFFFFF)).view(torch.float32)
 
 
 def _lloyd(ordered: Tensor, k: int, max_iterations: int) -> Tensor:
     """Return the k - 1 cuts between the groups of the sorted (n,) float64 values; a cut opens its group."""
     n = len(ordered)
-    sums = torch.cat([ordered.new_zeros(1), (ordered - ordered[0]).cumsum(0)])
+    sums = ordered.new_zeros(n + 1)
+    torch.sub(ordered, ordered[0], out=sums[1:]).cumsum_(0)
     centres = ordered[torch.linspace(0, n - 1, 2 * k + 1).long()[1::2]]
     bounds = None
     for _ in range(max_iterations):

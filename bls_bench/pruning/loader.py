@@ -43,7 +43,9 @@ class DataLoader(torch.utils.data.DataLoader):
                 raise RuntimeError("this iterator's epoch is over: another one has begun a new epoch")
             running.hand_out(indices, last=number == length)
             yield batch
-        if running is None or handler._running is running:
+        # A loop that keeps the indices of batches read ahead may have an update to make yet.
+        behind = running is not None and running.given and running.awaits(running.in_hand)
+        if handler._running is running and not behind:
             handler.end_epoch()
 
     def _handler(self) -> Handler | None:

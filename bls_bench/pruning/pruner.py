@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bls_bench.pruning.selection import Selection
+from bls_bench.pruning.selection import Selection, permutation
 from bls_bench.pruning.visits import Visits
 
 
@@ -39,12 +39,12 @@ class Epoch:
         return self.index >= math.ceil(delta * self.total - 1e-9)
 
     def everything(self) -> Selection:
-        return Selection(torch.randperm(self.num_samples, generator=self.generator))
+        return Selection(permutation(self.num_samples, self.generator).long())
 
     def sample(self, prune_ratio: float) -> Tensor:
         """Draw int((1 - prune_ratio) * N) indices uniformly without replacement, (K,) int64."""
         keep = int((1 - prune_ratio) * self.num_samples + 1e-9)
-        return torch.randperm(self.num_samples, generator=self.generator)[:keep]
+        return permutation(self.num_samples, self.generator)[:keep].long()
 
 
 class Pruner:

@@ -10,7 +10,7 @@ from bls_bench.pruning.pruner import Epoch, Pruner, check_rate
 from bls_bench.pruning.selection import Selection
 from bls_bench.pruning.visits import Visits, segment_means
 
-ABSENT, STAYS, BELOW = 0, 1, 2
+ABSENT, STAYS, BELOW = 0, 1, 2  # BELOW is STAYS + 1
 
 
 @dataclass(kw_only=True)
@@ -42,10 +42,10 @@ class RePBPruner(Pruner):
         self._verdict = torch.full(scores.shape, ABSENT, dtype=torch.uint8)
         if len(visits.indices) == 0:
             return
-        visited = scores[visits.indices]
+        visited = scores.index_select(0, visits.indices)
         sizes = window_sizes(visits, self.window) if self.window_pruning else torch.tensor([len(visited)])
         means = segment_means(visited, sizes).repeat_interleave(sizes)
-        self._verdict[visits.indices] = torch.where(visited < means, BELOW, STAYS).to(torch.uint8)
+        self._verdict.scatter_(0, visits.indices, STAYS + (visited < means).to(torch.uint8))
 
     def select(self, epoch: Epoch) -> Selection:
         if self._verdict is None:
@@ -67,9 +67,7 @@ class RePBPruner(Pruner):
 
 def window_sizes(visits: Visits, window: int) -> Tensor:
     """Return how many samples each window of `window` consecutive batches holds, (m,) int64."""
-    sizes = [
-        part.sum()
-        for own in visits.batch_sizes.split(visits.batches_per_process)
-        for part in own.split(window)
-    ]
-    return torch.stack(sizes) if window > 1 else visits.batch_sizes
+    if window == 1:
+        return visits.batch_sizes
+    processes = visits.batch_sizes.split(visits.batches_per_process)
+    return torch.stack([part.sum() for own in processes for part in own.split(window)])

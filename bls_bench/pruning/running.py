@@ -19,7 +19,8 @@ class Running:
     indices: (K,) int64, what this process has to train on, in order.
     weights: (N,) float32, the weight of every sample in this epoch on all processes, 0 for a pruned one.
     in_hand: (b,) int64, the samples of the batch that the loop holds, None where that is not known.
-    updated: whether the loss of that batch has been given; last: whether no batch comes after it.
+    last: whether no batch comes after that one.
+    given: whether the loop names the samples of its losses itself, and so may be behind its loader.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class Running:
             self.indices = self.indices[self._left[self.indices]]
         self.iterated = False
         self.in_hand: Tensor | None = None
-        self.updated = self.last = False
+        self.last = self.given = False
         self._chunk, self._chunk_end = iter([]), 0
 
     def draw(self) -> Iterator[int]:
@@ -56,7 +57,7 @@ class Running:
     def hand_out(self, indices: list[int], last: bool) -> None:
         """Note that the loop gets a batch of these samples."""
         self.in_hand = torch.tensor(indices, dtype=torch.int64).view(-1)
-        self.updated, self.last = False, last
+        self.last = last
 
     def fetched(self, indices: list[int]) -> None:
         """Note a batch fetched in this process, if it is the one that the sampler drew last.
@@ -73,22 +74,30 @@ class Running:
         """Return these samples with their weights, on the device of the loss."""
         if not self.weighted:
             return Batch(indices)
-        weights = self.weights[indices]
+        weights = self.weights.index_select(0, indices)
         return Batch(indices, weights.to(device, non_blocking=True), weights.mean())
 
+    def awaits(self, indices: Tensor | None) -> bool:
+        """Whether this process has still to give a loss for any of the (b,) samples."""
+        return indices is not None and bool(self._left.index_select(0, indices).any())
+
     def check(self, indices: Tensor) -> None:
-        """Raise ValueError unless this process still awaits a loss for each of the (b,) samples."""
-        left = self._left[indices]
+        """Raise ValueError unless a loss is awaited for each of the (b,) samples."""
+        left = self._left.index_select(0, indices)
         if not left.all():
-            sample = int(indices[~left][0])
             raise ValueError(
-                f"no loss is awaited for sample {sample}: it was updated in this epoch already, "
-                "or this epoch leaves it out on this process"
+                f"no loss is awaited for sample {int(indices[~left][0])}: it was updated in this epoch "
+                "already, or this epoch leaves it out on this process"
             )
+
+    @property
+    def complete(self) -> bool:
+        """Whether the loss of every sample, or at least of the last batch, has been given."""
+        return self.recorded == self.total or (self.last and not self.awaits(self.in_hand))
 
     def done(self, indices: Tensor) -> None:
         """Note that the loss of these samples has been given."""
-        self._left[indices] = False
+        self._left.index_fill_(0, indices, False)
         self.recorded += len(indices)
 
 

@@ -44,7 +44,7 @@ class PerSampleLoss(Scorer):
     per_sample: ClassVar[bool] = True
 
     def update(self, scores: Tensor, counts: Tensor, visits: Visits, generator: torch.Generator) -> None:
-        scores[visits.indices] = visits.losses
+        scores.scatter_(0, visits.indices, visits.losses)
 
 
 @dataclass(kw_only=True)
@@ -69,15 +69,16 @@ class BatchLossScore(Scorer):
         losses = visits.per_sample(visits.batch_losses)
         if self.init == "bias_corrected":
             # The table holds corrected scores: undo the division for k visits, do it again for k + 1.
-            k = counts[visits.indices].double()
-            raw = self.alpha * scores[visits.indices].nan_to_num(0) * (1 - self.alpha**k)
+            k = counts.index_select(0, visits.indices).double()
+            raw = self.alpha * scores.index_select(0, visits.indices).nan_to_num(0) * (1 - self.alpha**k)
             raw += (1 - self.alpha) * losses
             divisor = 1 - self.alpha ** (k + 1)
-            scores[visits.indices] = torch.where(divisor > 0, raw / divisor, 0.0).float()
+            scores.scatter_(0, visits.indices, torch.where(divisor > 0, raw / divisor, 0.0).float())
             return
         if scores[0].isnan():
             scores.fill_(visits.batch_losses[0].item() if self.init == "first_batch" else 0.0)
-        scores[visits.indices] = torch.lerp(losses, scores[visits.indices], self.alpha)
+        old = scores.index_select(0, visits.indices)
+        scores.scatter_(0, visits.indices, losses.lerp_(old, self.alpha))
 
 
 @dataclass(kw_only=True)
@@ -129,7 +130,8 @@ class CentredBatchLossScore(_Centred):
     def update(self, scores: Tensor, counts: Tensor, visits: Visits, generator: torch.Generator) -> None:
         losses = visits.per_sample(self._centred_batch_losses(visits))
         scores.nan_to_num_(0)
-        scores[visits.indices] = torch.lerp(losses, scores[visits.indices], self.alpha)
+        old = scores.index_select(0, visits.indices)
+        scores.scatter_(0, visits.indices, losses.lerp_(old, self.alpha))
 
 
 @dataclass(kw_only=True)
@@ -146,6 +148,6 @@ class ResidualScore(_Centred):
             raise ValueError(f"eta must be above 0, got {self.eta}")
 
     def update(self, scores: Tensor, counts: Tensor, visits: Visits, generator: torch.Generator) -> None:
-        old = scores.nan_to_num_(0)[visits.indices]
+        old = scores.nan_to_num_(0).index_select(0, visits.indices)
         residual = self._centred_batch_losses(visits) - visits.batch_means(old)
-        scores[visits.indices] = old + self.eta * visits.per_sample(residual)
+        scores.scatter_(0, visits.indices, old + self.eta * visits.per_sample(residual))

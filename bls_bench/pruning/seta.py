@@ -45,9 +45,9 @@ class SeTaPruner(Pruner):
         if annealing or epoch.index == 0:
             return Selection(drawn)
         first, last = window(epoch.index, self.num_groups, self.window_scale)
-        groups = kmeans1d(settled(epoch.scores)[drawn], self.num_groups)
+        groups = kmeans1d(settled(epoch.scores).index_select(0, drawn), self.num_groups)
         # `drawn` is already in random order, and so is every part of it.
-        return Selection(drawn[(groups >= first) & (groups < last)])
+        return Selection(drawn.masked_select((groups >= first) & (groups < last)))
 
 
 def window(count: int, num_groups: int, window_scale: float) -> tuple[int, int]:

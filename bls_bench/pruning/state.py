@@ -13,13 +13,21 @@ from bls_bench.pruning.selection import Selection
 from bls_bench.pruning.visits import VisitLog, Visits
 from bls_bench.streams import stream
 
+# The keys of a saved state.
+SAVED = {"num_samples", "pruner", "scorer", "seed", "epoch", "scores", "counts", "selected", "selection"}
+SAVED |= {"visits", "pruner_state", "scorer_state"}
+
 
 class NonFiniteLossError(ValueError):
     """A recorded loss is NaN or infinite. `epoch` and `batch` count from 0."""
 
     def __init__(self, epoch: int, batch: int, value: float) -> None:
-        super().__init__(f"the loss is {value} in epoch {epoch}, batch {batch}: training has diverged")
-        self.epoch, self.batch = epoch, batch
+        where = f"epoch {epoch}, batch {batch} (counted from 0)"
+        super().__init__(f"the loss is {value} in {where}: training has diverged")
+        self.epoch, self.batch, self.value = epoch, batch, value
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.epoch, self.batch, self.value)
 
 
 class PruningState:
@@ -130,10 +138,10 @@ class PruningState:
             raise ValueError(f"expected {len(indices)} losses, one a sample, got shape {tuple(loss.shape)}")
         if len(indices) == 0:
             raise ValueError("a batch must hold at least 1 sample, got none")
-        first = self._log.losses[0] if self._log.losses else loss
-        if first.device != loss.device:
-            raise ValueError(f"expected the loss on {first.device}, as before, and got it on {loss.device}")
-        if first.ndim != loss.ndim:
+        ndim, device = self._log.kind or (loss.ndim, None)
+        if device not in (None, loss.device):
+            raise ValueError(f"expected the loss on {device}, as before, and got it on {loss.device}")
+        if ndim != loss.ndim:
             raise ValueError("an epoch takes per-sample losses or batch losses, not some of each")
         self._log.append(indices, loss)
 
@@ -146,17 +154,18 @@ class PruningState:
         if self._selection is None:
             raise RuntimeError("no epoch is open: call begin_epoch first")
         visits = merge(self._log.visits())
-        self._check(visits)
+        visited = self._check(visits)
         if len(visits.indices):
             generator = stream(self.seed, "score", self.epoch)
             self.scorer.update(self._scores, self._counts, visits, generator)
-            self._counts[visits.indices] += 1
+            self._counts += visited
         self.pruner.observe(visits, self._scores)
         self._selection, self._log = None, VisitLog()
         self.epoch += 1
         return visits
 
-    def _check(self, visits: Visits) -> None:
+    def _check(self, visits: Visits) -> Tensor:
+        """Return which samples were visited, (N,) bool; raises what `end_epoch` does."""
         losses = visits.batch_losses if visits.losses is None else visits.losses
         if not losses.isfinite().all():
             bad = int((~losses.isfinite()).nonzero()[0])
@@ -168,16 +177,17 @@ class PruningState:
                 bad -= visits.batches_per_process[process]
                 process += 1
             raise NonFiniteLossError(self.epoch, bad, value)
+        visited = torch.zeros(self.num_samples, dtype=torch.bool)
         if len(visits.indices) == 0:
-            return
-        low, high = int(visits.indices.min()), int(visits.indices.max())
+            return visited
+        low, high = map(int, visits.indices.aminmax())
         if low < 0 or high >= self.num_samples:
             raise ValueError(f"indices must lie in [0, {self.num_samples}), got {low if low < 0 else high}")
-        once = torch.zeros(self.num_samples, dtype=torch.bool)
-        once[visits.indices] = True
-        if int(once.sum()) < len(visits.indices):
+        visited.index_fill_(0, visits.indices, True)
+        if int(visited.count_nonzero()) < len(visits.indices):
             twice = int(visits.indices.bincount().argmax())
             raise ValueError(f"sample {twice} was recorded more than once in epoch {self.epoch}")
+        return visited
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that a resumed run needs, in types that torch.load(weights_only=True) takes.
@@ -213,14 +223,17 @@ class PruningState:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what `state_dict` gave; the seed comes with it.
 
-        Raises ValueError, with nothing changed, for the state of another data set length, pruner or
-        scorer, or an open epoch of another number of processes.
+        Raises ValueError, with nothing changed, for something else than a pruning state, one of another
+        data set length, pruner or scorer, or an open epoch of another number of processes.
         """
         mine = {
             "num_samples": self.num_samples,
             "pruner": type(self.pruner).__name__,
             "scorer": type(self.scorer).__name__,
         }
+        missing = sorted(SAVED - state.keys())
+        if missing:
+            raise ValueError(f"this is no pruning state: it lacks {', '.join(missing)}")
         for key, value in mine.items():
             if state[key] != value:
                 raise ValueError(f"the saved pruning state has {key} {state[key]}, this run has {value}")

@@ -32,30 +32,50 @@ class Visits:
         return segment_means(values, self.batch_sizes)
 
 
+# So many batches are joined into one tensor: small tensors cost more memory than what they hold.
+PACK = 256
+
+
 @dataclass
 class VisitLog:
-    """Collects the batches of the running epoch where they are: no copy, no synchronisation."""
+    """Collects the batches of the running epoch where they are: no synchronisation.
+
+    indices, losses: the batches, every PACK of them joined to one; sizes: the length of each batch.
+    kind: dimensions and device of the losses, None before the first; the device is None for losses that a
+    checkpoint brought back, which follow the next one to the device that trains now.
+    """
 
     indices: list[Tensor] = field(default_factory=list)
     losses: list[Tensor] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    kind: tuple[int, torch.device | None] | None = None
 
     def append(self, indices: Tensor, loss: Tensor) -> None:
+        if self.kind is None or self.kind[1] is None:
+            self.losses = [own.to(loss.device) for own in self.losses]
+            self.kind = loss.ndim, loss.device
         self.indices.append(indices)
         self.losses.append(loss.detach())
+        self.sizes.append(len(indices))
+        if len(self.sizes) % PACK == 0:
+            self._pack(PACK)
+
+    def _pack(self, count: int) -> None:
+        self.indices[-count:] = [torch.cat(self.indices[-count:])]
+        self.losses[-count:] = [torch.cat([loss.view(-1) for loss in self.losses[-count:]])]
 
     def visits(self) -> Visits:
         """Put the epoch together, on the CPU: the one moment at which the device is waited for.
 
         Batches are taken as all per-sample or all scalar; `PruningState.record` sees to that.
         """
-        if not self.indices:
+        if self.kind is None:
             empty = torch.zeros(0)
             return Visits(empty.long(), empty.long(), empty, None, [0])
-        indices = torch.cat(self.indices).cpu()
-        sizes = torch.tensor([len(batch) for batch in self.indices])
-        if self.losses[0].ndim == 0:
-            return Visits(indices, sizes, torch.stack(self.losses).float().cpu(), None, [len(sizes)])
-        losses = torch.cat(self.losses).float().cpu()
+        self._pack(len(self.indices))
+        indices, losses, sizes = self.indices[0].cpu(), self.losses[0].float().cpu(), torch.tensor(self.sizes)
+        if self.kind[0] == 0:
+            return Visits(indices, sizes, losses, None, [len(sizes)])
         return Visits(indices, sizes, segment_means(losses, sizes), losses, [len(sizes)])
 
     def load(self, visits: Visits, rank: int, world_size: int) -> None:
@@ -71,7 +91,8 @@ class VisitLog:
         own = slice(first, first + visits.batches_per_process[rank])
         losses = visits.batch_losses.unbind() if visits.losses is None else visits.losses.split(sizes)
         self.indices = list(visits.indices.split(sizes)[own]) if sizes else []
-        self.losses = list(losses[own])
+        self.losses, self.sizes = list(losses[own]), sizes[own]
+        self.kind = (self.losses[0].ndim, None) if self.losses else None
 
 
 def segment_means(values: Tensor, sizes: Tensor) -> Tensor:
@@ -79,4 +100,10 @@ def segment_means(values: Tensor, sizes: Tensor) -> Tensor:
 
     Summed in float64, so that equal values have exactly their own value as mean.
     """
+    if len(sizes) > 1 and bool((sizes[:-1] == sizes[0]).all()):
+        # Batches of one size are rows of a matrix, which takes no copy in float64.
+        size = int(sizes[0])
+        rows = values[: (len(sizes) - 1) * size].view(-1, size)
+        last = values[len(rows) * size :].mean(dtype=torch.float64)
+        return torch.cat([rows.mean(1, dtype=torch.float64), last.view(1)]).float()
     return torch.segment_reduce(values.double(), "mean", lengths=sizes).float()

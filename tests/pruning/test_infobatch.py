@@ -116,10 +116,11 @@ def test_annealing_starts_at_the_exact_epoch(tenths, epochs):
     assert pruned == [epoch > 0 and 10 * epoch < tenths * epochs for epoch in range(epochs)]
 
 
-def test_samples_without_a_score_are_never_candidates():
+@pytest.mark.parametrize("prune", ["below", "above", "random"])
+def test_samples_without_a_score_are_never_candidates(prune):
     # Batches of 30 out of 1000 with drop_last: ten samples stay unseen in the first epoch.
     losses = skewed_losses(1000)
-    state = make_state(InfoBatchPruner(prune_ratio=0.9))
+    state = make_state(InfoBatchPruner(prune_ratio=0.9, prune=prune))
     run_epoch(state, losses, batch_size=30, drop_last=True)
     unseen = state.scores.isnan().nonzero().squeeze(1)
     assert len(unseen) == 10

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 
-from bls_bench.pruning.kmeans1d import kmeans1d
+from bls_bench.pruning.kmeans1d import kmeans1d, sort
 
 pytestmark = pytest.mark.pruning
 
@@ -58,6 +58,13 @@ def test_a_group_that_runs_empty_is_filled_again():
     # Three tight heaps and one far point: quantile starts put all centres into the heaps.
     values = torch.cat([torch.linspace(0, 0.01, 50), torch.linspace(1, 1.01, 50), torch.tensor([1e4, 2e4])])
     assert len(kmeans1d(values, 4).unique()) == 4
+
+
+@given(st.lists(st.floats(width=32, allow_nan=False)))
+def test_sort_is_that_of_torch(values):
+    for dtype in (torch.float32, torch.float64):
+        ordered = torch.tensor(values, dtype=dtype)
+        assert torch.equal(sort(ordered), ordered.sort().values)
 
 
 def test_bad_input():

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bls_bench.pruning.selection import Batch, Selection
+from bls_bench.pruning.selection import BLOCK, Batch, Selection
 
 pytestmark = pytest.mark.pruning
 
@@ -17,6 +17,7 @@ def test_batches_cover_the_selection_in_order(n, batch_size, weighted, drop_last
     expected = n - n % batch_size if drop_last else n
     assert sum(sizes) == expected
     assert all(size == batch_size for size in sizes[:-1])
+    assert all(size > 0 for size in sizes)
     assert [int(i) for batch in batches for i in batch.indices] == indices[:expected].tolist()
     for start, batch in zip(range(0, n, batch_size), batches, strict=False):
         if weighted:
@@ -37,6 +38,16 @@ def test_shards_are_equally_long_and_share_no_sample(n, world_size):
     assert len(together.unique()) == len(together) == n // world_size * world_size
     for shard in shards:
         assert torch.equal(shard.weights, shard.indices.float() + 1)
+
+
+def test_more_batches_than_are_sliced_at_once():
+    indices = torch.randperm(2 * BLOCK * 3 + 4, generator=torch.Generator().manual_seed(0))
+    batches = list(Selection(indices, indices / 7).batches(3))
+    assert len(batches) == 2 * BLOCK + 2
+    assert torch.equal(torch.cat([batch.indices for batch in batches]), indices)
+    for batch in batches:
+        assert torch.equal(batch.weights, batch.indices / 7)
+        torch.testing.assert_close(batch.mean_weight, batch.weights.mean())
 
 
 def test_weights_follow_their_samples():

@@ -11,6 +11,7 @@ from bls_bench.pruning.repb import RePBPruner
 from bls_bench.pruning.scorers import BatchLossScore, PerSampleLoss
 from bls_bench.pruning.selection import Selection
 from bls_bench.pruning.state import NonFiniteLossError, PruningState
+from bls_bench.pruning.visits import PACK
 
 from .helpers import PRUNERS, SCORERS, make_state, run_epoch, skewed_losses
 
@@ -94,6 +95,30 @@ def test_scores_change_only_when_the_epoch_ends():
     assert torch.equal(state.scores, before)
     state.end_epoch()
     torch.testing.assert_close(state.scores, before * 2)
+
+
+@pytest.mark.parametrize("scorer", [PerSampleLoss, BatchLossScore])
+def test_an_epoch_of_very_many_batches_keeps_each_loss_with_its_samples(scorer):
+    """The log joins batches as they come; a resume in the middle of that changes nothing."""
+    n, cut = 2 * (2 * PACK + 7) - 1, PACK + 9
+    losses, state, whole = (
+        skewed_losses(n),
+        make_state(NoPruning(), scorer(), n),
+        make_state(NoPruning(), scorer(), n),
+    )
+    run_epoch(whole, losses, batch_size=2)
+    for number, batch in enumerate(state.begin_epoch().batches(2)):
+        if number == cut:
+            saved = state.state_dict()
+            state = make_state(NoPruning(), scorer(), n)
+            state.load_state_dict(saved)
+        own = losses[batch.indices]
+        state.record(batch.indices, own if state.scorer.per_sample else own.mean())
+    visits = state.end_epoch()
+    torch.testing.assert_close(
+        visits.batch_losses, torch.stack([losses[part].mean() for part in visits.indices.split(2)])
+    )
+    assert torch.equal(state.scores, whole.scores)
 
 
 def test_batches_left_out_keep_their_scores():
@@ -219,3 +244,18 @@ class TestBadCalls:
             state.load_state_dict(other().state_dict())
         assert torch.equal(state.scores, before)
         assert state.epoch == 1
+
+
+def test_an_epoch_goes_on_on_another_device():
+    """A checkpoint brings losses back on the CPU; the run that goes on may train on a GPU."""
+    losses = skewed_losses(100)
+    state = make_state(NoPruning(), n=100)
+    batches = list(state.begin_epoch().batches(10))
+    for batch in batches[:3]:
+        state.record(batch.indices, losses[batch.indices])
+    again = make_state(NoPruning(), n=100)
+    again.load_state_dict(state.state_dict())
+    for batch in batches[3:5]:
+        again.record(batch.indices, losses[batch.indices].to("meta"))
+    with pytest.raises(ValueError, match="expected the loss on meta, as before, and got it on cpu"):
+        again.record(batches[5].indices, losses[batches[5].indices])

@@ -1,0 +1,139 @@
+"""The cells of a table, from the records of its runs and the values that the papers print."""
+
+from dataclasses import dataclass
+from statistics import fmean
+
+from bls_bench.report import published, statistics
+from bls_bench.report.manifest import Keys
+from bls_bench.report.published import Published
+from bls_bench.report.runs import Run, Runs
+from bls_bench.report.spec import Column, Row, Table
+
+MISSING = "missing"
+HEADER = (
+    "Method",
+    "Accuracy %",
+    "Pruned %",
+    "Published",
+    "Difference",
+    "Against full data [95%]",
+    "Verdict",
+    "Time saved",
+    "Score~loss",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One row in one column.
+
+    runs: the finished ones by seed. seeds: those that the cell was asked for. versus: the comparison
+    with full-data training, None for that itself. saving: percent of its time that was saved over the
+    seeds that both have; saving_valid: whether all of these runs had one and the same machine to themselves.
+    elsewhere: what papers print of the same thing that differs from `published`.
+    """
+
+    row: Row
+    column: Column
+    runs: dict[int, Run]
+    seeds: list[int]
+    versus: statistics.Comparison | None
+    saving: float | None
+    saving_valid: bool
+    published: list[Published]
+    elsewhere: list[Published]
+
+    @property
+    def accuracy(self) -> statistics.Spread | None:
+        return statistics.spread([run.accuracy for run in self.runs.values()])
+
+    @property
+    def pruned_percent(self) -> float | None:
+        return fmean(run.pruned_percent for run in self.runs.values()) if self.runs else None
+
+    @property
+    def correlation(self) -> float | None:
+        """Rank correlation of scores and true losses, mean over seeds; None without per-sample losses."""
+        known = [value for run in self.runs.values() if (value := run.correlation) is not None]
+        return fmean(known) if known else None
+
+    @property
+    def difference(self) -> float | None:
+        """Ours less the published value; None where either is missing."""
+        printed = next((value.number for value in self.published if value.number is not None), None)
+        return self.accuracy.mean - printed if self.accuracy and printed is not None else None
+
+    def texts(self) -> list[str]:
+        """Return the cell as text, in the order of HEADER; empty where there is nothing to say."""
+        return [self.row.label, *self._measured(), *self._printed(), *self._compared()]
+
+    def _measured(self) -> list[str]:
+        if self.accuracy is None:
+            return [MISSING, ""]
+        lacking = f" of {len(self.seeds)} seeds" if len(self.runs) < len(self.seeds) else ""
+        return [self.accuracy.text + lacking, f"{self.pruned_percent:.1f}"]
+
+    def _printed(self) -> list[str]:
+        text = "; ".join(f"{value.text} ({value.source})" for value in self.published)
+        if self.elsewhere:
+            text += "; but " + ", ".join(f"{value.text} ({value.source})" for value in self.elsewhere)
+        return [text, signed(self.difference)]
+
+    def _compared(self) -> list[str]:
+        texts = ["", "", "", signed(self.correlation)]
+        if self.versus:
+            texts[:2] = signed(self.versus.difference), self.versus.verdict
+            if self.versus.low is not None:
+                texts[0] += f" [{signed(self.versus.low)}, {signed(self.versus.high)}]"
+        if self.saving is not None:
+            texts[2] = f"{round(self.saving)}%" + ("" if self.saving_valid else " (invalid)")
+        return texts
+
+
+def build(table: Table, keys: Keys, runs: Runs) -> dict[str, list[Cell]]:
+    """Return the cells of each column, by the column's label, in the order of the rows."""
+    return {column.label: _column(table, column, keys, runs) for column in table.columns}
+
+
+def _column(table: Table, column: Column, keys: Keys, runs: Runs) -> list[Cell]:
+    def finished(row_label: str) -> dict[int, Run]:
+        cell = keys.get((row_label, column.label), {})
+        return {seed: run for seed, key in cell.items() if (run := runs.get(key)) is not None}
+
+    full = finished(table.baseline)
+    return [
+        _cell(table, row, column, finished(row.label), full, list(keys.get((row.label, column.label), {})))
+        for row in table.rows
+    ]
+
+
+def _cell(
+    table: Table, row: Row, column: Column, own: dict[int, Run], full: dict[int, Run], seeds: list[int]
+) -> Cell:
+    versus, saving, pairs = None, None, []
+    if row.label != table.baseline:
+        accuracies = [{seed: run.accuracy for seed, run in runs.items()} for runs in (own, full)]
+        versus = statistics.compare(*accuracies, table.margin)
+        pairs = [(own[seed], full[seed]) for seed in own.keys() & full.keys()]
+    if pairs:
+        saving = 100 * (1 - sum(run.seconds for run, _ in pairs) / sum(whole.seconds for _, whole in pairs))
+    found = []
+    if row.published is not None:
+        found = published.find(table.published | column.published | row.published)
+    timed = [run for pair in pairs for run in pair]
+    return Cell(
+        row=row,
+        column=column,
+        runs=own,
+        seeds=seeds,
+        versus=versus,
+        saving=saving,
+        saving_valid=all(run.alone for run in timed) and len({run.machine for run in timed}) == 1,
+        published=found,
+        elsewhere=published.disagreements(found),
+    )
+
+
+def signed(value: float | None) -> str:
+    # Adding 0 takes the sign from a zero.
+    return "" if value is None else f"{round(value, 2) + 0:+.2f}"

@@ -1,0 +1,119 @@
+"""Figures: accuracy and pruned % over a setting, and what happened over the epochs."""
+
+import math
+from statistics import fmean
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("agg")
+
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bls_bench.report.cells import Cell
+from bls_bench.report.render import Cells, heading
+from bls_bench.report.spec import Table
+
+CURVES = {
+    "accuracy": "Test accuracy %",
+    "pruned_percent_epoch": "Pruned % of the epoch",
+    "score_loss_spearman": "Rank correlation, scores and losses",
+}
+
+
+def draw(table: Table, cells: Cells) -> Figure:
+    """Draw a table of kind figure or correlation; close it with plt.close."""
+    return correlation(table, cells) if table.kind == "correlation" else over_setting(table, cells)
+
+
+def over_setting(table: Table, cells: Cells) -> Figure:
+    """Accuracy (with the standard deviation over seeds) and pruned % against x, a row for each panel."""
+    panels = list(dict.fromkeys(row.panel for row in table.rows if row.panel))
+    figure, axes = plt.subplots(
+        len(panels), 2, figsize=(9, 3.2 * len(panels)), squeeze=False, layout="constrained"
+    )
+    for panel, (left, right) in zip(panels, axes, strict=True):
+        for number, column in enumerate(table.columns):
+            points = [cell for cell in cells[column.label] if cell.row.panel == panel and cell.accuracy]
+            _points(left, points, f"C{number}", column.header)
+            right.plot(
+                [cell.row.x for cell in points],
+                [cell.pruned_percent for cell in points],
+                "o-",
+                color=f"C{number}",
+            )
+            for full in cells[column.label]:
+                if full.row.label == table.baseline and full.accuracy:
+                    left.axhline(full.accuracy.mean, color=f"C{number}", linestyle="--", linewidth=1)
+        left.set(xlabel=panel, ylabel="Accuracy % (dashed: full data)")
+        right.set(xlabel=panel, ylabel="Pruned %")
+        if left.get_legend_handles_labels()[0]:
+            left.legend(fontsize="small")
+    figure.suptitle(heading(table))
+    return figure
+
+
+def _points(axes: Axes, points: list[Cell], color: str, label: str) -> None:
+    if points:
+        spreads = [cell.accuracy for cell in points if cell.accuracy]
+        axes.errorbar(
+            [cell.row.x for cell in points],
+            [spread.mean for spread in spreads],
+            [spread.std or 0 for spread in spreads],
+            fmt="o-",
+            capsize=3,
+            color=color,
+            label=label,
+        )
+
+
+def correlation(table: Table, cells: Cells) -> Figure:
+    """The rank correlation of scores and losses over the epochs for each alpha, beside the predicted one."""
+    count = len(table.columns)
+    figure, axes = plt.subplots(1, count, figsize=(7 * count, 4.2), squeeze=False, layout="constrained")
+    for column, panel in zip(table.columns, axes[0], strict=True):
+        shown = [cell for cell in cells[column.label] if cell.runs]
+        for number, cell in enumerate(shown):
+            _curve(panel, cell, "score_loss_spearman", color=f"C{number}")
+            run = next(iter(cell.runs.values()))
+            level = predicted_correlation(run.config["scorer"]["alpha"], run.config["trainer"]["batch_size"])
+            panel.axhline(level, color=f"C{number}", linestyle="--", linewidth=1)
+        panel.set(xlabel="Epoch", ylabel=CURVES["score_loss_spearman"], title=column.header)
+        panel.xaxis.get_major_locator().set_params(integer=True)
+        if shown:
+            panel.legend(fontsize="small")
+    figure.suptitle(heading(table))
+    return figure
+
+
+def predicted_correlation(alpha: float, batch_size: int) -> float:
+    """The correlation of BLS scores with losses that stay the same, in batches drawn afresh."""
+    return 1 / math.sqrt(1 + (batch_size - 1) * (1 - alpha) / (1 + alpha))
+
+
+def curves(table: Table, column: str, cells: Cells) -> Figure:
+    """Accuracy, pruned % and score-loss correlation over the epochs: a line a row, the mean over seeds."""
+    figure, axes = plt.subplots(1, len(CURVES), figsize=(15, 4), layout="constrained")
+    shown = [cell for cell in cells[column] if cell.runs]
+    for panel, (name, label) in zip(axes, CURVES.items(), strict=True):
+        for number, cell in enumerate(shown):
+            # Ten colours, then the same ten dotted.
+            _curve(panel, cell, name, color=f"C{number % 10}", linestyle="-" if number < 10 else ":")
+        panel.set(xlabel="Epoch", ylabel=label)
+        panel.xaxis.get_major_locator().set_params(integer=True)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize="small")
+    return figure
+
+
+def _curve(axes: Axes, cell: Cell, name: str, **style: Any) -> None:
+    epochs = zip(*(run.metrics for run in cell.runs.values()), strict=True)
+    means = [_mean([line[name] for line in lines]) for lines in epochs]
+    axes.plot(range(1, len(means) + 1), means, label=cell.row.label, linewidth=1.2, **style)
+
+
+def _mean(values: list[float | None]) -> float:
+    """Return the mean over the seeds that have the value, NaN if none has: a gap in the line."""
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else math.nan

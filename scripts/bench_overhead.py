@@ -1,0 +1,227 @@
+"""Measure what pruning costs an epoch besides training, beside torch's own sampler.
+
+For each pruner and scorer one epoch's bookkeeping is timed (begin_epoch, every record, end_epoch) on CPU
+losses that are there already, beside drawing all N samples in batches from torch's RandomSampler and
+BatchSampler. The two take turns, so that a busy machine slows both; the best of each counts. Rows named
+"three lines" are the same through the library: a handler's sampler in torch's BatchSampler, and update.
+Memory is what the state and three epochs add to a fresh process at the peak. Prints a Markdown table.
+`--samples 100000000` does the selection alone.
+"""
+
+import argparse
+import gc
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from itertools import cycle
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+from torch.utils.data import BatchSampler, RandomSampler
+from tqdm import tqdm
+
+from bls_bench.pruning.handler import Handler
+from bls_bench.pruning.infobatch import InfoBatchPruner
+from bls_bench.pruning.pruner import NoPruning, Pruner
+from bls_bench.pruning.random import RandomPruner
+from bls_bench.pruning.repb import RePBPruner
+from bls_bench.pruning.scorers import (
+    BatchLossScore,
+    CentredBatchLossScore,
+    PerSampleLoss,
+    RandomScore,
+    ResidualScore,
+    Scorer,
+)
+from bls_bench.pruning.seta import SeTaPruner
+from bls_bench.pruning.state import PruningState
+
+BATCH_SIZE = 128
+EPOCHS = 100  # of the run that is measured: none of the few measured epochs is an annealing one
+SELECTION_ALONE = 50_000_000  # samples from which on only the selection is measured
+
+PRUNERS: dict[str, Callable[[], Pruner]] = {
+    "none": NoPruning,
+    "random": RandomPruner,
+    "InfoBatch": InfoBatchPruner,
+    "InfoBatch quantile": lambda: InfoBatchPruner(variant="quantile"),
+    "SeTa": SeTaPruner,
+    "RePB": RePBPruner,
+}
+SCORERS: dict[str, Callable[[], Scorer]] = {
+    "per sample": PerSampleLoss,
+    "BLS": BatchLossScore,
+    "BLS bias corrected": lambda: BatchLossScore(init="bias_corrected"),
+    "BLS centred": CentredBatchLossScore,
+    "residual": ResidualScore,
+    "random": RandomScore,
+}
+
+
+def torch_epoch(num_samples: int) -> None:
+    """Draw one epoch of batches as torch's DataLoader does."""
+    for _ in BatchSampler(RandomSampler(range(num_samples)), BATCH_SIZE, drop_last=False):
+        pass
+
+
+class Bookkeeping:
+    """The bookkeeping of a run, epoch after epoch, on losses that do not change."""
+
+    def __init__(self, pruner: Pruner, scorer: Scorer, losses: torch.Tensor) -> None:
+        self.state = PruningState(len(losses), EPOCHS, pruner, scorer, seed=0)
+        self.given = batches_of(losses, scorer)
+
+    def epoch(self) -> float:
+        """Return the seconds of one epoch."""
+        state = self.state
+        started = time.perf_counter()
+        # The losses come in a circle: they are the training's, and neither time nor memory counts here.
+        for batch, loss in zip(state.begin_epoch().batches(BATCH_SIZE), cycle(self.given), strict=False):
+            indices = batch.indices
+            state.record(indices, loss[: len(indices)] if loss.ndim else loss)
+        state.end_epoch()
+        return time.perf_counter() - started
+
+
+class ThreeLines(Bookkeeping):
+    """The same through the library: a handler's sampler in torch's BatchSampler, and update."""
+
+    def __init__(self, pruner: Pruner, scorer: Scorer, losses: torch.Tensor) -> None:
+        self.handler = Handler(range(len(losses)), EPOCHS, pruner, scorer, seed=0)
+        self.given = batches_of(losses, scorer)
+
+    def epoch(self) -> float:
+        handler = self.handler
+        started = time.perf_counter()
+        batches = BatchSampler(handler.sampler, BATCH_SIZE, drop_last=False)
+        for indices, loss in zip(batches, cycle(self.given), strict=False):
+            handler.__getitems__(indices)
+            handler.update(loss[: len(indices)] if loss.ndim else loss)
+        return time.perf_counter() - started
+
+
+def batches_of(losses: torch.Tensor, scorer: Scorer) -> list[torch.Tensor]:
+    """Return the losses of a thousand batches, as the scorer wants them."""
+    batches = losses[: 1000 * BATCH_SIZE].split(BATCH_SIZE)
+    return [batch if scorer.per_sample else batch.mean() for batch in batches if len(batch) == BATCH_SIZE]
+
+
+def best_of(epochs: list[Callable[[], float]], repeats: int) -> list[float]:
+    """Return the best seconds of each, all of them measured in turn `repeats` times."""
+    best = [float("inf")] * len(epochs)
+    for _ in tqdm(range(repeats), desc="repeats", leave=False):
+        for number, epoch in enumerate(epochs):
+            gc.collect()
+            best[number] = min(best[number], epoch())
+    return best
+
+
+def timed(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def process_memory(field: str) -> int:
+    """Return VmRSS or VmHWM (the peak) of this process in bytes, from /proc."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(field):
+            return int(line.split()[1]) * 1024
+    raise OSError(f"/proc/self/status has no {field}")
+
+
+def peak_bytes(kind: type[Bookkeeping], pruner: str, scorer: str, num_samples: int) -> int:
+    """Return what a state and three of its epochs add to a fresh process at the peak."""
+    kind(PRUNERS[pruner](), SCORERS[scorer](), torch.rand(1000)).epoch()
+    losses = torch.rand(num_samples)
+    before = process_memory("VmRSS")
+    run = kind(PRUNERS[pruner](), SCORERS[scorer](), losses)
+    for _ in range(3):
+        run.epoch()
+    return process_memory("VmHWM") - before
+
+
+def measure(num_samples: int, repeats: int, with_memory: bool) -> list[str]:
+    """Return the rows of the table for one number of samples."""
+    losses = torch.rand(num_samples, generator=torch.Generator().manual_seed(0)).pow(4) * 3
+    cases = [(Bookkeeping, pruner, scorer) for pruner in PRUNERS for scorer in SCORERS]
+    cases += [
+        (ThreeLines, pruner, scorer)
+        for pruner in ("InfoBatch", "SeTa", "RePB")
+        for scorer in ("per sample", "BLS")
+    ]
+    rows = [f"| {num_samples:.0e} | torch's sampler | | {{:.1f}} | 1.00 | |"]
+    pairs = []
+    for kind, pruner, scorer in tqdm(cases, desc=f"{num_samples:.0e} samples"):
+        run = kind(PRUNERS[pruner](), SCORERS[scorer](), losses)
+        run.epoch()  # the first epoch is whole and prunes nothing
+        reference, own = best_of([lambda: timed(lambda: torch_epoch(num_samples)), run.epoch], repeats)
+        pairs.append(reference)
+        memory = peak(kind, pruner, scorer, num_samples) if with_memory else ""
+        name = pruner if kind is Bookkeeping else f"{pruner}, three lines"
+        rows.append(
+            f"| {num_samples:.0e} | {name} | {scorer} | {1000 * own:.1f} | {own / reference:.2f} | {memory} |"
+        )
+        del run
+    rows[0] = rows[0].format(1000 * min(pairs))
+    return rows
+
+
+def peak(kind: type[Bookkeeping], pruner: str, scorer: str, num_samples: int) -> str:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        used = pool.submit(peak_bytes, kind, pruner, scorer, num_samples).result()
+    return f"{used / num_samples:.0f}"
+
+
+def select_alone(num_samples: int) -> list[str]:
+    """Return the rows for selections from scores that differ, one epoch after the first."""
+    rows = []
+    for name in tqdm(PRUNERS, desc=f"{num_samples:.0e} samples"):
+        state = PruningState(num_samples, EPOCHS, PRUNERS[name](), BatchLossScore(), seed=0)
+        # One batch holds all: an epoch is behind the state at the least cost.
+        state.begin_epoch()
+        state.record(torch.arange(num_samples), torch.tensor(1.0))
+        state.end_epoch()
+        torch.rand(num_samples, out=state.scores)
+        seconds = timed(state.begin_epoch)
+        rows.append(f"| {num_samples:.0e} | {name}, selection | | {1000 * seconds:.0f} | | |")
+        del state
+    rows.append(f"peak memory of the process: {process_memory('VmHWM') / 2**30:.1f} GB")
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--samples", type=int, nargs="*", default=[10**5, 10**6, 10**7])
+    parser.add_argument("--repeats", type=int, default=5, help="the best of so many epochs counts")
+    parser.add_argument("--no-memory", action="store_true", help="leave the memory out: quicker")
+    options = parser.parse_args()
+    rows = []
+    for num_samples in options.samples:
+        if num_samples >= SELECTION_ALONE:
+            rows += select_alone(num_samples)
+        else:
+            rows += measure(num_samples, options.repeats, not options.no_memory)
+    sys.stdout.write(f"{machine()}\n\n| N | pruner | scorer | ms an epoch | of torch's | bytes a sample |\n")
+    sys.stdout.write("|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n")
+
+
+def machine() -> str:
+    """Describe what this ran on in one line."""
+    model = platform.processor() or platform.machine()
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            model = line.split(":")[1].strip()
+            break
+    return (
+        f"{os.cpu_count()} CPU cores ({model}), {torch.get_num_threads()} torch threads, "
+        f"torch {torch.__version__}, Python {platform.python_version()}, batch {BATCH_SIZE}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""Train what tables lack and render them: python scripts/tables.py table8 --scale digits --seeds 0,1,2."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from bls_bench.errors import InputError
+from bls_bench.report import spec
+from bls_bench.report.output import render_all
+
+
+def main() -> int:
+    """Return 0; 1 if a run failed; 2 for bad input. A stopped sweep exits with 128 + n."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(spec.names())}; all if none")
+    parser.add_argument("--scale", default="digits", help=", ".join(spec.SCALES))
+    parser.add_argument("--seeds", default="0,1,2,3,4", help="with commas between")
+    parser.add_argument("--render", action="store_true", help="train nothing")
+    parser.add_argument("--results", type=Path, default=Path("results"))
+    parser.add_argument("--launcher", default="basic", help="Hydra's: basic, joblib, submitit_slurm")
+    arguments = parser.parse_args()
+    try:
+        tables = [spec.load(name, arguments.scale) for name in arguments.names or spec.names()]
+        seeds = [int(seed) for seed in arguments.seeds.split(",")]
+    except InputError as error:
+        parser.error(str(error))
+    except ValueError:
+        parser.error(f"SEEDS={arguments.seeds} must be whole numbers with commas between, as 0,1,2")
+
+    records, failed = arguments.results / "runs", []
+    if not arguments.render:
+        from bls_bench.report import sweep  # needs torch and Hydra, which take longer than the rendering
+
+        for table in tables:
+            failed += sweep.run(table, seeds, arguments.results, records, arguments.launcher)
+    problems = render_all(arguments.results, records, [(table.name, table.scale) for table in tables])
+    print(f"rendered: {arguments.results / 'README.md'}, {arguments.results / 'report.html'}")
+    for line in [*problems, *failed]:
+        print(f"error: {line}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

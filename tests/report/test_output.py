@@ -1,0 +1,155 @@
+"""Rendered files, exactly, from a small committed set of records; and the page in a browser."""
+
+import re
+import runpy
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from bls_bench.report import cells, manifest, spec
+from bls_bench.report.figures import predicted_correlation
+from bls_bench.report.output import render_all
+from bls_bench.report.runs import Runs
+from tests.report.helpers import EXPECTED, FIXTURE, use_fixture_tables
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "tables.py"
+ALL = [("mini", "digits"), ("curve", "digits")]
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """A results folder with the fixture's records and manifests, nothing rendered yet."""
+    use_fixture_tables(monkeypatch)
+    return shutil.copytree(FIXTURE, tmp_path / "results")
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory):
+    """The same, rendered once."""
+    folder = shutil.copytree(FIXTURE, tmp_path_factory.mktemp("rendered") / "results")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        use_fixture_tables(monkeypatch)
+        assert render_all(folder, folder / "runs", ALL) == []
+    return folder
+
+
+@pytest.mark.parametrize("name", ["mini.digits.md", "mini.digits.tex", "mini.digits.csv", "README.md"])
+def test_files_are_exactly_as_expected(rendered, name):
+    # A missing cell, a column without a stand-in, papers that disagree, one seed only.
+    (file,) = rendered.rglob(name)
+    assert file.read_text() == (EXPECTED / name).read_text()
+
+
+def test_rendering_again_changes_no_byte(rendered, results):
+    render_all(results, results / "runs", ALL)
+    files = [path.relative_to(results) for path in sorted(results.rglob("*")) if path.is_file()]
+    assert all((results / file).read_bytes() == (rendered / file).read_bytes() for file in files)
+    assert {"curve.digits.png", "curve.digits.pdf", "report.html"} <= {file.name for file in files}
+
+
+def test_a_damaged_record_costs_its_own_cell_only(results):
+    (results / "runs" / "info1" / "result.json").write_text("{")
+    problems = render_all(results, results / "runs", ALL)
+    assert len(problems) == 1
+    assert str(results / "runs" / "info1" / "result.json") in problems[0]
+    text = (results / "README.md").read_text()
+    assert "| Full | 78.17 ± 0.21 (n=3)" in text
+    assert "(n=2) of 3 seeds" in text
+    assert problems[0] in text
+
+
+def test_tables_without_records_are_told_of_and_do_not_stop_the_others(results):
+    shutil.rmtree(results / "runs")
+    manifest.path(results, "curve", "digits").write_text("[{]")
+    problems = render_all(results, results / "runs", [*ALL, ("mini", "paper")])
+    assert [problem.partition(":")[0] for problem in problems] == [
+        f"{manifest.path(results, 'curve', 'digits')} is not a manifest",
+        "mini at SCALE=digits",
+        "mini at SCALE=paper",
+    ]
+    assert "| Full | missing |" in (results / "README.md").read_text()
+
+
+def test_no_zero_has_a_sign():
+    assert [cells.signed(value) for value in (-0.001, 0.001, -0.01, None)] == ["+0.00", "+0.00", "-0.01", ""]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["mini", "--scale", "huge"], "SCALE=huge is unknown, allowed are digits, small, paper"),
+        (["table99"], "table99 is no table here, there are curve, mini"),
+        (["mini", "--seeds", "0-4"], "SEEDS=0-4 must be whole numbers"),
+    ],
+)
+def test_the_command_refuses_bad_input_in_one_line(results, monkeypatch, capsys, arguments, words):
+    monkeypatch.setattr("sys.argv", ["tables.py", *arguments, "--results", str(results)])
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(str(SCRIPT), run_name="__main__")
+    assert stopped.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_the_command_renders_and_trains_nothing(results, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["tables.py", "--render", "--results", str(results)])
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(str(SCRIPT), run_name="__main__")
+    assert stopped.value.code == 0
+    assert (results / "tables" / "mini.digits.md").exists()
+    assert str(results / "report.html") in capsys.readouterr().out
+
+
+def test_time_saved_is_valid_only_on_one_machine(results):
+    def saving():
+        table = spec.load("mini", "digits")
+        keys = manifest.read(manifest.path(results, "mini", "digits"))
+        return cells.build(table, keys, Runs(results / "runs"))["ResNet-18"][1]
+
+    assert (round(saving().saving), saving().saving_valid) == (30, True)
+    file = results / "runs" / "info2" / "environment.jsonl"
+    file.write_text(file.read_text().replace("x86_64", "another"))
+    assert not saving().saving_valid
+
+
+def test_prediction_of_the_correlation():
+    assert predicted_correlation(0.7, 128) == pytest.approx(0.21, abs=0.005)
+    assert predicted_correlation(0.3, 1) == predicted_correlation(1.0, 128) == 1.0
+
+
+class Page(HTMLParser):
+    """Counts tables, and collects whatever a page would load."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tables, self.loads = 0, []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tables += tag == "table"
+        self.loads += [value for name, value in attrs if name in ("src", "href")]
+
+
+def test_the_page_stands_alone(rendered):
+    page = Page((rendered / "report.html").read_text())
+    assert page.tables == 3
+    assert page.loads
+    assert all(re.match("data:image/png;base64,|#", value) for value in page.loads)
+
+
+def test_the_page_opens_in_a_browser(rendered, tmp_path):
+    browser = shutil.which("chromium")
+    if browser is None:
+        pytest.skip("chromium is not installed")
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--dump-dom"]
+    done = subprocess.run(
+        [browser, *flags, f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr",
+         (rendered / "report.html").as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )  # fmt: skip
+    assert Page(done.stdout).tables == 3
+    assert "CONSOLE" not in done.stderr

@@ -1,0 +1,87 @@
+"""The statistics, against scipy and as laws."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from bls_bench.report.statistics import compare, spread, verdict
+
+FULL = dict(enumerate([78.1, 78.4, 78.0, 78.3, 78.2]))
+accuracies = st.lists(st.floats(0, 100), min_size=3, max_size=8)
+
+
+def shifted(*by):
+    return {seed: FULL[seed] + step for seed, step in enumerate(by)}
+
+
+def test_spread_is_the_sample_standard_deviation():
+    found = spread([1.0, 2.0, 4.0])
+    assert (found.mean, found.n) == (pytest.approx(7 / 3), 3)
+    assert found.std == pytest.approx(stats.tstd([1.0, 2.0, 4.0]))
+    assert spread([]) is None
+    assert spread([5.0]).std is None
+
+
+def test_the_interval_is_that_of_scipys_paired_t_test():
+    method = shifted(-0.1, 0.2, -0.3, 0.1, 0.4)
+    expected = stats.ttest_rel([*method.values()], [*FULL.values()]).confidence_interval(0.95)
+    found = compare(method, FULL, 0.5)
+    assert (found.low, found.high) == (pytest.approx(expected.low), pytest.approx(expected.high))
+
+
+@given(accuracies, st.floats(0.1, 5))
+def test_equivalence_is_scipys_two_one_sided_t_tests(values, margin):
+    differences = [value - 50 for value in values]
+    if max(differences) - min(differences) < 1e-3:
+        return
+    method, full = dict(enumerate(values)), dict.fromkeys(range(len(values)), 50.0)
+    lower = stats.ttest_1samp(differences, -margin, alternative="greater").pvalue
+    upper = stats.ttest_1samp(differences, margin, alternative="less").pvalue
+    assert compare(method, full, margin).p_equivalent == pytest.approx(max(lower, upper), rel=1e-6)
+
+
+@given(accuracies, st.floats(0.1, 5))
+def test_lossless_means_that_the_90_percent_interval_lies_within_the_margin(values, margin):
+    method, full = dict(enumerate(values)), dict.fromkeys(range(len(values)), 50.0)
+    found = compare(method, full, margin)
+    if found.p_equivalent is None or abs(found.p_equivalent - 0.05) < 1e-6:
+        return
+    interval = stats.ttest_1samp([value - 50 for value in values], 0).confidence_interval(0.9)
+    assert (found.verdict == "lossless") == (-margin < interval.low and interval.high < margin)
+
+
+@pytest.mark.parametrize(
+    ("steps", "word"),
+    [
+        ((0.0, 0.1, -0.1, 0.05, -0.05), "lossless"),
+        ((-0.1, -0.2, -0.15, -0.12, -0.18), "lossless"),  # surely below zero, and surely by less than 0.5
+        ((-1.0, -1.2, -0.9, -1.1, -1.3), "worse"),
+        ((1.0, 1.2, 0.9, 1.1, 1.3), "better"),
+        ((-2.0, 2.0, 1.0, -1.0, 0.5), "not enough seeds"),
+        ((0.0, 0.01), "not enough seeds"),  # two seeds say nothing, however alike
+        ((0.25, 0.25, 0.25), "not enough seeds"),  # no spread: nothing to test against
+    ],
+)
+def test_verdict(steps, word):
+    found = compare(shifted(*steps), FULL, 0.5)
+    assert found.verdict == word
+    assert found.n == len(steps)
+
+
+def test_a_wider_margin_never_takes_lossless_away():
+    words = [compare(shifted(0.3, 0.1, 0.4, 0.2, 0.35), FULL, margin).verdict for margin in (0.2, 0.5, 1.0)]
+    assert words == ["better", "lossless", "lossless"]
+
+
+def test_only_common_seeds_are_paired():
+    assert compare({7: 70.0}, FULL, 0.5) is None
+    found = compare({0: 78.0, 9: 10.0}, FULL, 0.5)
+    assert (found.n, found.low) == (1, None)
+    assert math.isclose(found.difference, -0.1, abs_tol=1e-9)
+
+
+def test_no_interval_no_verdict():
+    assert verdict(9, None, None, None) == "not enough seeds"

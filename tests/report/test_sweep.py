@@ -1,0 +1,90 @@
+"""The runner: every run once, stopped and resumed, one failure that stops nothing."""
+
+import dataclasses
+import itertools
+import json
+import subprocess
+import threading
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bls_bench.report import manifest, spec, sweep
+from tests.report.helpers import use_fixture_tables, write_record
+
+cells = st.dictionaries(st.sampled_from("abc"), st.integers(0, 3), min_size=1)
+
+
+@given(st.lists(cells, unique_by=lambda cell: json.dumps(cell, sort_keys=True)))
+def test_merged_sweeps_run_every_cell_exactly_once(wanted):
+    run = []
+    for merged in sweep.merge(wanted):
+        products = itertools.product(*merged.values())
+        run += [dict(zip(merged, values, strict=True)) for values in products]
+    expected = [{key: str(value) for key, value in cell.items()} for cell in wanted]
+    assert sorted(map(str, map(sorted, map(dict.items, run)))) == sorted(
+        map(str, map(sorted, map(dict.items, expected)))
+    )
+
+
+def test_rows_and_seeds_become_one_sweep():
+    rows = [{"pruner": pruner, "seed": seed} for pruner in ("none", "seta") for seed in (0, 1)]
+    assert sweep.merge(rows) == [{"pruner": ("none", "seta"), "seed": ("0", "1")}]
+
+
+def test_the_load_noted_is_the_highest_while_the_run_lasted(tmp_path):
+    folder = write_record(tmp_path, "a", 78.0)
+    ended = (folder / "result.json").stat().st_mtime
+    sweep.note_load(folder, [(ended - 1000, 9.0)])
+    assert not (folder / "load.json").exists()
+    sweep.note_load(folder, [(ended - 1000, 9.0), (ended + 1, 1.0), (ended + 2, 1.5), (ended + 1000, 9.0)])
+    assert json.loads((folder / "load.json").read_text()) == {"load": 1.5}
+
+
+def finished(records):
+    return sorted(path.parent.name for path in records.glob("*/result.json"))
+
+
+@pytest.mark.slow
+def test_a_sweep_killed_in_the_middle_goes_on_and_reports_its_failure(tmp_path, monkeypatch):
+    use_fixture_tables(monkeypatch)
+    table = spec.load("mini", "digits")
+    # More samples to a batch than there are: refused only when the run is built, and first in the sweep.
+    bad = spec.Row(label="Too large", overrides={"pruner": "none", "trainer.batch_size": 4096})
+    refused = spec.Row(label="Refused", overrides={"pruner": "none", "trainer.epochs": 0})
+    table = dataclasses.replace(table, rows=[bad, table.rows[0], refused])
+    records, children = tmp_path / "runs", []
+
+    class Child(subprocess.Popen):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            children.append(self)
+
+    def kill_after_the_first_run():
+        while not finished(records):
+            time.sleep(0.01)
+        children[0].kill()
+
+    monkeypatch.setattr(sweep.subprocess, "Popen", Child)
+    threading.Thread(target=kill_after_the_first_run, daemon=True).start()
+    with pytest.raises(SystemExit) as stopped:
+        sweep.run(table, [0, 1, 2], tmp_path, records, "basic")
+    assert stopped.value.code == 137
+    before = {key: (records / key / "result.json").stat().st_mtime for key in finished(records)}
+    assert 1 <= len(before) < 3
+
+    problems = sweep.run(table, [0, 1, 2], tmp_path, records, "basic")
+    keys = manifest.read(manifest.path(tmp_path, "mini", "digits"))
+    assert finished(records) == sorted(keys["Full", "ResNet-18"].values())
+    assert all((records / key / "result.json").stat().st_mtime == when for key, when in before.items())
+    assert len(problems) == 4
+    assert "Refused" in problems[0]
+    assert all("trainer.batch_size=4096" in problem for problem in problems[1:])
+
+    trained = len(children)
+    # Nothing is left to train, so no process is started; seeds asked for before stay in the table.
+    assert sweep.run(dataclasses.replace(table, rows=table.rows[1:2]), [0], tmp_path, records, "basic") == []
+    assert len(children) == trained
+    assert set(manifest.read(manifest.path(tmp_path, "mini", "digits"))["Full", "ResNet-18"]) == {0, 1, 2}
