@@ -106,8 +106,8 @@ class Config:
         """The run's name: a hash of all that bears on its numbers.
 
         Paths, logging, devices, where images lie and who decodes them, and what is saved do not count; of
-        `dataset.root` only the folder's own name does. Nor does a value that is its dataclass' default: an option that is new,
-        and off unless asked for, leaves the names of all earlier runs as they were.
+        `dataset.root` only the folder's own name does. Nor does a value that is its dataclass' default: an
+        option that is new, and off unless asked for, leaves the names of all earlier runs as they were.
         """
         kept: dict[str, Any] = {"seed": self.seed}
         for group in ("trainer", *(group for group in GROUPS if group != "logger")):

@@ -95,7 +95,7 @@ class Engine:
             "pruned_percent_epoch": 100 * (state.num_samples - len(selection)) / state.num_samples,
             "pruned_percent": state.pruned_percent,
             "score_loss_spearman": correlation,
-            **clock.report(len(selection)),
+            **clock.report(len(visits.indices)),
             "peak_memory_mib": peak_mib(device),
         }
 

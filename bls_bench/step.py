@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from bls_bench.config import Config
 from bls_bench.data.base import Data
-from bls_bench.errors import InputError
+from bls_bench.errors import InputError, folded
 from bls_bench.pruning.selection import Batch
 from bls_bench.tasks.mixing import rebuilt_losses
 
 BACKEND = "inductor"
+NORMS = torch.nn.modules.batchnorm._BatchNorm
 
 
 class Step:
@@ -26,13 +27,14 @@ class Step:
     """
 
     def __init__(self, config: Config, data: Data, fabric: Fabric, batch_size: int) -> None:
-        """batch_size: this process' share. Raises InputError for parts or mixtures it does not allow."""
+        """batch_size: this process' share. Raises InputError where it cannot be cut or mixed as asked."""
         self.config, self.fabric, self.batch_size = config, fabric, batch_size
         trainer = config.trainer
         if batch_size % trainer.accumulate:
             raise InputError(
                 f"trainer.accumulate={trainer.accumulate} must divide the batch of a process, {batch_size}"
             )
+        self.part_size = batch_size // trainer.accumulate
         mixing = getattr(config.task, "mixing", None)
         self.mixing = mixing and mixing(data.num_classes, config.seed)
         if self.mixing and batch_size % 2:
@@ -42,6 +44,12 @@ class Step:
         # Initial weights come from the seed alone; after that every process has a stream of its own.
         torch.manual_seed(config.seed)
         model = config.model.build(data.channels, data.image_size, data.num_classes)
+        if self.part_size == 1 and any(isinstance(part, NORMS) for part in model.modules()):
+            raise InputError(
+                f"trainer.batch_size must give every process at least 2 samples, and every part of "
+                f"trainer.accumulate too, for model.name={config.model.name} has BatchNorm, "
+                f"got {trainer.batch_size}"
+            )
         model = model.to(memory_format=torch.channels_last)
         self.model, self.optimizer = fabric.setup(model, config.optimizer.build(model))
         torch.manual_seed(config.seed + fabric.global_rank)
@@ -80,8 +88,10 @@ class Step:
         return loss
 
     def _descend(self, batch: Batch, inputs: Tensor, targets: Tensor, logits: list[Tensor] | None) -> Tensor:
-        """Sum the gradients of the parts and update the weights; returns the loss of the whole batch."""
-        parts = -(-len(inputs) * self.config.trainer.accumulate // self.batch_size)
+        """Sum the gradients of the parts and update the weights; returns the loss of the whole batch.
+
+        logits: the model's outputs are added here, if given.
+        """
 
         def model(part: Tensor) -> Tensor:
             output = self.model(part)
@@ -89,6 +99,8 @@ class Step:
                 logits.append(output.detach().clone())  # a CUDA graph writes the next part's over it
             return output
 
+        # BatchNorm needs two samples in a part; the parts of a short batch may be one smaller.
+        parts = min(-(-len(inputs) // self.part_size), len(inputs) // min(self.part_size, 2))
         losses, shares = [], []
         pieces = zip(
             split(batch, parts), inputs.tensor_split(parts), targets.tensor_split(parts), strict=True
@@ -118,9 +130,8 @@ class Step:
             probe = torch.compile(torch.sin, dynamic=False, backend=BACKEND)
             probe(torch.zeros(2, device=self.fabric.device))
         except Exception as error:  # every platform lacks something else
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
             warnings.warn(
-                f"trainer.compile={mode}: no compiler here, training without ({reason})", stacklevel=2
+                f"trainer.compile={mode}: no compiler here, training without ({folded(error)})", stacklevel=2
             )
             return
         self.model.module.compile(mode=mode, dynamic=False, backend=BACKEND)

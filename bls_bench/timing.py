@@ -57,7 +57,7 @@ def totals(history: list[dict[str, Any]]) -> dict[str, Any]:
     seconds = {f"{part}_seconds": sum(epoch[f"{part}_seconds"] for epoch in history) for part in PARTS}
     peaks = [epoch["peak_memory_mib"] for epoch in history]
     peak = None if None in peaks else max(peaks)
-    return _with_rate(seconds, sum(epoch["kept"] for epoch in history)) | {"peak_memory_mib": peak}
+    return _with_rate(seconds, sum(epoch["trained"] for epoch in history)) | {"peak_memory_mib": peak}
 
 
 def _with_rate(seconds: dict[str, float], images: int) -> dict[str, float]:

@@ -1,15 +1,11 @@
 """Where images are kept, and who decodes them."""
 
-import io
-
 import pytest
 import torch
-from PIL import Image
-from torchvision.transforms.v2 import functional as vision
 
 from bls_bench.data import ImageFolder, memory
 from bls_bench.data.base import CPU
-from bls_bench.data.files import FolderSplit, decode
+from bls_bench.data.files import FolderSplit
 from bls_bench.data.memory import keep_in_memory
 from bls_bench.data.split import MemorySplit
 from bls_bench.data.transfer import to_device
@@ -78,34 +74,6 @@ def test_one_worker_a_core(tmp_path, monkeypatch):
     for processes, workers in ((1, 6), (4, 1), (9, 1)):
         monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
         assert ImageFolder(root=root, in_memory="false").load(0).train.workers == workers
-
-
-@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
-def test_a_jpeg_has_the_pixels_that_pillow_reads(mode, tmp_path):
-    image = Image.fromarray(random_images(1, 40)[0].permute(1, 2, 0).numpy())
-    image.convert(mode).save(tmp_path / "one.jpg", quality=80)
-    with Image.open(tmp_path / "one.jpg") as image:
-        expected = vision.pil_to_tensor(image.convert("RGB"))
-    assert torch.equal(decode(str(tmp_path / "one.jpg"), lambda pixels: pixels), expected)
-
-
-def test_a_jpeg_that_torchvision_cannot_read_goes_to_pillow(tmp_path, monkeypatch):
-    def refuse(*_):
-        raise RuntimeError("unsupported")
-
-    random_image = Image.fromarray(random_images(1, 40)[0].permute(1, 2, 0).numpy())
-    random_image.save(tmp_path / "one.jpg")
-    expected = decode(str(tmp_path / "one.jpg"), lambda pixels: pixels)
-    monkeypatch.setattr("bls_bench.data.files.decode_jpeg", refuse)
-    assert torch.equal(decode(str(tmp_path / "one.jpg"), lambda pixels: pixels), expected)
-
-
-def test_a_jpeg_cut_short_is_named(tmp_path):
-    content = io.BytesIO()
-    Image.fromarray(random_images(1, 80)[0].permute(1, 2, 0).numpy()).save(content, "JPEG")
-    (tmp_path / "one.jpg").write_bytes(content.getvalue()[:-600])
-    with pytest.raises(InputError, match=r"one\.jpg cannot be decoded as an image: image file is truncated"):
-        decode(str(tmp_path / "one.jpg"), lambda pixels: pixels)
 
 
 def test_batches_reach_the_device_in_order():

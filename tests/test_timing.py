@@ -32,7 +32,7 @@ def test_parts_lie_within_the_whole(tmp_path):
     for line in lines:
         assert all(line[f"{part}_seconds"] >= 0 for part in PARTS)
         assert line["data_seconds"] + line["compile_seconds"] < line["train_seconds"]
-        assert line["images_per_second"] == pytest.approx(line["kept"] / line["train_seconds"])
+        assert line["images_per_second"] == pytest.approx(line["trained"] / line["train_seconds"])
     assert result["train_seconds"] == pytest.approx(sum(line["train_seconds"] for line in lines))
     assert result["train_seconds"] + result["select_seconds"] + result["eval_seconds"] < wall
     assert result["images_per_second"] == pytest.approx(result["samples_trained"] / result["train_seconds"])

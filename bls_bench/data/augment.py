@@ -30,11 +30,11 @@ class CropFlip:
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
         """Crop and mirror (b, C, H, W) images of any dtype as the rows of `draws` (b, 3) say."""
         batch, channels, height, width = images.shape
-        down, right, mirror = (draws - torch.tensor([self.padding, self.padding, 0]).to(draws)).T[..., None]
+        down, right, mirror = draws.T[..., None]
         # The source row y and column x of each target pixel, (b, H) and (b, W): no padded copy is made.
-        y = torch.arange(height, device=images.device) + down
+        y = torch.arange(height, device=images.device) + down - self.padding
         x = torch.arange(width, device=images.device).expand(batch, -1)
-        x = torch.where(mirror > 0, width - 1 - x, x) + right
+        x = torch.where(mirror > 0, width - 1 - x, x) + right - self.padding
         if self.reflect:
             y, x = _mirror(y, height), _mirror(x, width)
         source = y.clamp(0, height - 1)[:, :, None] * width + x.clamp(0, width - 1)[:, None, :]

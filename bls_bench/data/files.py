@@ -1,16 +1,13 @@
 """The split whose images are decoded as they are needed."""
 
-import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
-from torchvision.transforms.v2 import functional as vision
 from tqdm import tqdm
 
 from bls_bench.data.split import BatchSplit, MemorySplit, Pixels
@@ -18,16 +15,11 @@ from bls_bench.data.transfer import to_device
 from bls_bench.errors import InputError
 from bls_bench.streams import stream
 
-try:
-    from torchvision.io import ImageReadMode, decode_jpeg
-except ImportError:  # deprecated there since 0.29
-    decode_jpeg = None
-
 
 class FolderSplit(BatchSplit):
     """Image files that `workers` processes (0: this one) decode batch by batch, ahead of training.
 
-    `transform` turns (3, H, W) uint8 pictures into ones of the same size for all. It may be
+    `transform` turns an RGB picture into a (3, H, W) uint8 tensor, the same size for all. It may be
     random: it draws from torch's generator, which is set for every sample and put back afterwards.
     """
 
@@ -35,7 +27,7 @@ class FolderSplit(BatchSplit):
         self,
         paths: Sequence[str],
         targets: Tensor,
-        transform: Callable[[Tensor], Tensor],
+        transform: Callable[[Image.Image], Tensor],
         pixels: Pixels,
         seed: int,
         workers: int,
@@ -76,7 +68,7 @@ class _Files:
     """The map-style data set behind FolderSplit, for one epoch."""
 
     paths: Sequence[str]
-    transform: Callable[[Tensor], Tensor]
+    transform: Callable[[Image.Image], Tensor]
     seed: int
     epoch: int
 
@@ -95,24 +87,13 @@ class _Files:
                 return error
 
 
-def decode(path: str, transform: Callable[[Tensor], Tensor]) -> Tensor:
+def decode(path: str, transform: Callable[[Image.Image], Tensor]) -> Tensor:
     """Read an image file as RGB and transform it. Raises InputError, naming the file, if it cannot."""
     try:
-        return transform(_pixels(path))
+        with Image.open(path) as image:
+            return transform(image.convert("RGB"))
     except Exception as error:  # Pillow's formats fail in many ways: OSError, SyntaxError, struct.error...
         raise InputError(f"{path} cannot be decoded as an image: {_first_line(error)}") from error
-
-
-def _pixels(path: str) -> Tensor:
-    """Return the (3, H, W) uint8 pixels: of a JPEG by torchvision, of all that it cannot read by Pillow."""
-    content = Path(path).read_bytes()
-    if decode_jpeg and content[:2] == b"\xff\xd8":
-        try:
-            return decode_jpeg(torch.frombuffer(bytearray(content), dtype=torch.uint8), ImageReadMode.RGB)
-        except RuntimeError:
-            pass  # Pillow reads some that libjpeg alone does not, and says better what is wrong.
-    with Image.open(io.BytesIO(content)) as image:
-        return vision.pil_to_tensor(image.convert("RGB"))
 
 
 def _first_line(error: Exception) -> str:

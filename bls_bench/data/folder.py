@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from PIL import Image
 from torch import Tensor
 from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, make_dataset
 from torchvision.transforms import v2
@@ -75,8 +76,8 @@ class ImageFolder(Photographs):
             needed = (len(train_paths) + len(test_paths)) * 3 * size**2
             kept = keep_in_memory(self.in_memory, needed, device)
         else:
-            fit_train = v2.Compose([v2.RandomResizedCrop(size), v2.RandomHorizontalFlip()])
-            fit_test, kept = _resize(round(size * 256 / 224), size), False
+            crop = [v2.RandomResizedCrop(size), v2.RandomHorizontalFlip(), v2.PILToTensor()]
+            fit_train, fit_test, kept = v2.Compose(crop), _resize(round(size * 256 / 224), size), False
 
         pixels, workers = self.augmented(MEAN, STD, size, cropped=size > SMALL), self._workers()
         train = FolderSplit(train_paths, train_targets, fit_train, pixels, seed, workers)
@@ -98,8 +99,8 @@ class ImageFolder(Photographs):
         return min(max(cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1), 16)
 
 
-def _resize(shorter_side: int, size: int) -> Callable[[Tensor], Tensor]:
-    return v2.Compose([v2.Resize(shorter_side), v2.CenterCrop(size)])
+def _resize(shorter_side: int, size: int) -> Callable[[Image.Image], Tensor]:
+    return v2.Compose([v2.Resize(shorter_side), v2.CenterCrop(size), v2.PILToTensor()])
 
 
 def _split_folders(root: Path) -> tuple[Path, Path]:

@@ -1,6 +1,5 @@
 """What the data sets of photographs share: how their training images are augmented."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bls_bench.data.augment import CropFlip, Cutout, ResizedCrop
@@ -29,7 +28,7 @@ class Photographs(Dataset):
         if self.cutout < 0:
             raise ValueError(f"cutout must be at least 0, got {self.cutout}")
 
-    def augmented(self, mean: Sequence[float], std: Sequence[float], size: int, cropped: bool) -> Pixels:
+    def augmented(self, mean: tuple[float, ...], std: tuple[float, ...], size: int, cropped: bool) -> Pixels:
         """Return the pixels of the training images, of side `size`; `cropped`: they are so already."""
         crop = None
         if not cropped and self.crop == "resized":

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import repeat
 
 import torch
@@ -18,14 +19,14 @@ class Pixels:
     `mean` and `std` have a value for each channel, for pixels in [0, 1].
     """
 
-    mean: Sequence[float]
-    std: Sequence[float]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     augment: CropFlip | ResizedCrop | None = None
     cutout: Cutout | None = None
 
     def normalise(self, images: Tensor) -> Tensor:
         """Turn (b, C, H, W) images of values up to 255 into normalised float32 ones, channels last."""
-        mean, std = torch.tensor([self.mean, self.std], device=images.device)[..., None, None]
+        mean, std = _channels(self.mean, images.device), _channels(self.std, images.device)
         inputs = images.to(torch.float32, copy=True, memory_format=torch.channels_last)
         return inputs.div_(255).sub_(mean).div_(std)
 
@@ -35,6 +36,12 @@ class Pixels:
             images = self.augment(images, crops)
         inputs = self.normalise(images)
         return inputs if self.cutout is None else self.cutout(inputs, squares)
+
+
+@cache
+def _channels(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """Return (C, 1, 1) float32, copied to the device once: a copy in every step would wait for it."""
+    return torch.tensor(values, dtype=torch.float32, device=device)[:, None, None]
 
 
 class BatchSplit:
