@@ -60,14 +60,14 @@ class Engine:
         Raises Interrupted once a signal has come and the checkpoint is written.
         """
         saved = time.monotonic()
-        while self.state.epoch < self.config.trainer.epochs:
+        while self.state.epoch < self.state.num_epochs:
             metrics = self._epoch(record, stop)
             self.history.append(metrics)
             if record:
                 record.append(metrics)
                 tracker.log(metrics)
-                tqdm.write(line(metrics, self.config.trainer.epochs, self.config.task.metric))
-            last = self.state.epoch == self.config.trainer.epochs
+                tqdm.write(line(metrics, self.state.num_epochs, self.config.task.metric))
+            last = self.state.epoch == self.state.num_epochs
             if not last and time.monotonic() - saved >= self.config.trainer.checkpoint_seconds:
                 self.save(record)
                 saved = time.monotonic()
@@ -87,14 +87,14 @@ class Engine:
         fetched = self.data.train.batches([batch.indices for batch in left], epoch, self.fabric.device)
         bar = tqdm(
             zip(left, fetched, strict=True),
-            desc=f"epoch {epoch + 1}/{config.trainer.epochs}",
+            desc=f"epoch {epoch + 1}/{state.num_epochs}",
             total=len(batches),
             initial=self.step,
             leave=False,
             disable=None if record else True,
         )
         for batch, (inputs, targets) in bar:
-            self._set_rate((epoch + self.step / len(batches)) / config.trainer.epochs)
+            self._set_rate((epoch + self.step / len(batches)) / state.num_epochs)
             self._step(batch, inputs, targets)
             self.step += 1
             if stop.received(self.step, len(batches), self.fabric.device):
@@ -123,6 +123,7 @@ class Engine:
             "trained": len(visits.indices),
             "pruned_percent_epoch": 100 * (state.num_samples - len(selection)) / state.num_samples,
             "pruned_percent": state.pruned_percent,
+            "prune_ratio": selection.prune_ratio,
             "score_loss_spearman": correlation,
             "train_seconds": train_seconds,
             "select_seconds": select_seconds,
