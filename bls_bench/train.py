@@ -22,6 +22,7 @@ from bls_bench.messages import one_line
 from bls_bench.pruning.state import NonFiniteLossError
 from bls_bench.records import Record
 from bls_bench.stopping import Interrupted, StopSignal
+from bls_bench.summary import announce, report
 from bls_bench.tracking import Tracker
 
 # The errors that are told in one line, with their exit codes.
@@ -102,9 +103,7 @@ def run(config: Config, experiment: str | None = None) -> dict[str, Any]:
 def _train(config: Config, fabric: Fabric, record: Record | None, experiment: str | None) -> dict[str, Any]:
     data = config.dataset.load(config.seed)
     engine = Engine(config, data, fabric)
-    if expected := expectation(config):
-        epochs = f"{engine.state.num_epochs} epochs of {config.trainer.epochs}"
-        fabric.print(f"to be pruned in {epochs}: {expected}")
+    announce(config, engine.state.num_epochs, fabric)
     path = Path(fabric.broadcast(str(record.checkpoint if record else "")))
     if path.exists():
         engine.load(path)
@@ -138,29 +137,6 @@ def _train(config: Config, fabric: Fabric, record: Record | None, experiment: st
     finally:
         tracker.finish(exit_code, result)
     return result
-
-
-def report(what: str, result: dict[str, Any], config: Config, record: Record) -> None:
-    """Print the outcome."""
-    metric, expected = config.task.metric, expectation(config)
-    print(
-        f"{what}: {metric} {result[f'{metric}_last']:.2f}% (best {result[f'{metric}_best']:.2f}%), "
-        f"pruned {result['pruned_percent']:.1f}%{expected and f' ({expected})'}, "
-        f"training took {result['train_seconds']:.1f} s\n"
-        f"record: {record.path}"
-    )
-    root, made_with = config.resolved["dataset"].get("root"), record.data_root()
-    if root != made_with:
-        print(f"note: it was made with dataset.root={made_with}; take another records= if that is other data")
-
-
-def expectation(config: Config) -> str:
-    """Say how much of the run is to be pruned; empty where the pruner cannot tell."""
-    percent = config.pruner.expected_percent(config.trainer.epochs)
-    if percent is None:
-        return ""
-    about = "" if getattr(config.pruner, "target", None) is not None else "about "
-    return f"expected {about}{percent:.1f}%"
 
 
 if __name__ == "__main__":
