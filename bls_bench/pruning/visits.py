@@ -25,7 +25,7 @@ class Visits:
 
     def per_sample(self, batch_values: Tensor) -> Tensor:
         """Repeat one value a batch, (n,), for every sample of the batch, (M,)."""
-        return spread(batch_values, self.batch_sizes)
+        return repeated(batch_values, self.batch_sizes)
 
     def batch_means(self, values: Tensor) -> Tensor:
         """Average one value a sample, (M,), over each batch, (n,) float32."""
@@ -135,17 +135,17 @@ def segment_means(values: Tensor, sizes: Tensor) -> Tensor:
     return torch.segment_reduce(values.double(), "mean", lengths=sizes).float()
 
 
-def spread(values: Tensor, sizes: Tensor) -> Tensor:
+def repeated(values: Tensor, sizes: Tensor) -> Tensor:
     """Repeat `values` (n,) for segments of lengths `sizes` (n,), (M,)."""
     if not alike(sizes):
         return values.repeat_interleave(sizes)
     # repeat_interleave would make an index of 8 bytes a sample first.
     size, last = int(sizes[0]), int(sizes[-1])
     whole = (len(sizes) - 1) * size
-    repeated = values.new_empty(whole + last)
-    repeated[:whole].view(-1, size).copy_(values[:-1, None])
-    repeated[whole:] = values[-1]
-    return repeated
+    result = values.new_empty(whole + last)
+    result[:whole].view(-1, size).copy_(values[:-1, None])
+    result[whole:] = values[-1]
+    return result
 
 
 def alike(sizes: Tensor) -> bool:
