@@ -14,8 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bls_bench.report import spectra
-from bls_bench.report.cells import Cell
-from bls_bench.report.render import Cells, heading
+from bls_bench.report.cells import Cell, Cells
 from bls_bench.report.spec import Table
 
 CURVES = {
@@ -54,7 +53,7 @@ def over_setting(table: Table, cells: Cells) -> Figure:
         right.set(xlabel=panel, ylabel="Pruned %")
         if left.get_legend_handles_labels()[0]:
             left.legend(fontsize="small")
-    figure.suptitle(heading(table))
+    figure.suptitle(table.heading)
     return figure
 
 
@@ -87,7 +86,7 @@ def correlation(table: Table, cells: Cells) -> Figure:
         panel.xaxis.get_major_locator().set_params(integer=True)
         if shown:
             panel.legend(fontsize="small")
-    figure.suptitle(heading(table))
+    figure.suptitle(table.heading)
     return figure
 
 
@@ -119,7 +118,7 @@ def over_frequency(table: Table, cells: Cells) -> Figure:
         panels[1].set(xlabel="Epoch", ylabel="Loss", title="A representative sample")
         panels[1].xaxis.get_major_locator().set_params(integer=True)
         panels[2].set(xlabel="alpha", ylabel="Power removed %", title="What the moving average removes")
-    figure.suptitle(heading(table))
+    figure.suptitle(table.heading)
     return figure
 
 

@@ -9,7 +9,7 @@ from bls_bench.report import spec
 from bls_bench.report.published import find
 from bls_bench.report.sweep import cell_keys
 
-NAMES = spec.names()
+NAMES = [name for name in spec.names() if spec.load(name, "digits").kind != "overhead"]
 # The papers print no values for these figures, and none has the correlation.
 UNPUBLISHED = {"infobatch-fig3", "correlation", "fig2"}
 
