@@ -87,7 +87,7 @@ def of_runs(table: Table, cells: Cells) -> Section:
 
 def _remarks(table: Table, cells: list[Cell]) -> list[str]:
     sentences = []
-    if table.kind in ("table", "figure"):
+    if table.kind in ("table", "figure", "rates"):
         sentences.append(f"Margin of the verdict: {table.margin} points.")
     if table.scale != "paper":
         sentences.append(

@@ -40,7 +40,8 @@ class Column:
 class Row:
     """A row: a method and which published values are its own.
 
-    overrides: None where the method does not exist here. at: further overrides for each column rate.
+    overrides: None where the method does not exist here; a value that is a mapping differs by scale, and the
+    row cannot be run at a scale that it lacks. at: further overrides for each column rate.
     published: None for a row that no paper has. x, panel: the place of a figure's point.
     """
 
@@ -56,8 +57,9 @@ class Row:
 class Table:
     """A table or figure at one scale.
 
-    kind: table; figure (accuracy and pruned % over `x`); correlation (over epochs, BLS rows by `x`, alpha);
-    spectra (of the losses that the runs kept); overhead (rows by what was measured, no columns).
+    kind: table; figure (accuracy and pruned % over `x`); rates (accuracy over the pruned % reached, a line
+    a row); correlation (over epochs, BLS rows by `x`, alpha); spectra (of the losses that the runs kept);
+    overhead (rows by what was measured, no columns).
     baseline: the row of full-data training. margin: of the equivalence test, in percentage points.
     published: which published values are of this table.
     """
@@ -96,10 +98,9 @@ class Table:
         if further is None:
             return None
         merged = column.overrides | row.overrides | further
-        return {key: self._at_scale(value) for key, value in merged.items()}
-
-    def _at_scale(self, value: Any) -> Any:
-        return value[self.scale] if isinstance(value, dict) else value
+        if any(isinstance(value, dict) and self.scale not in value for value in merged.values()):
+            return None
+        return {key: value[self.scale] if isinstance(value, dict) else value for key, value in merged.items()}
 
 
 def names() -> list[str]:

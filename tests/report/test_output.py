@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 import bls_bench
-from bls_bench.report import cells, manifest, spec
+from bls_bench.report import cells, figures, manifest, spec
 from bls_bench.report.figures import predicted_correlation
 from bls_bench.report.output import render_all
 from bls_bench.report.runs import Runs
-from tests.report.helpers import EXPECTED, FIXTURE, use_fixture_tables
+from tests.report.helpers import EXPECTED, FIXTURE, use_fixture_tables, write_record
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "tables.py"
 
@@ -129,6 +129,19 @@ def test_time_saved_is_valid_only_on_one_machine(results):
     file = results / "runs" / "info2" / "environment.jsonl"
     file.write_text(file.read_text().replace("x86_64", "another"))
     assert not saving().saving_valid
+
+
+def test_accuracy_over_the_rate_is_drawn_where_it_was_reached(tmp_path):
+    table = spec.load("repb-fig2", "digits")
+    keys = {(row.label, column.label): {0: "full"} for row in table.rows[:1] for column in table.columns}
+    for number, column in enumerate(table.columns[:2]):
+        keys["InfoBatch", column.label] = {0: f"run{number}"}
+        write_record(tmp_path, f"run{number}", 70.0 - number, pruned=28.0 + 11 * number)
+    write_record(tmp_path, "full", 75.0)
+    (axes,) = figures.draw(table, cells.build(table, keys, Runs(tmp_path))).axes
+    assert axes.get_legend_handles_labels()[1] == ["full data", "InfoBatch"]
+    points = axes.containers[0].lines[0].get_xydata().tolist()
+    assert points == [[28.0, 70.0], [39.0, 69.0]]
 
 
 def test_prediction_of_the_correlation():
