@@ -14,8 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bls_bench.report import spectra
-from bls_bench.report.cells import Cell
-from bls_bench.report.render import Cells, heading
+from bls_bench.report.cells import Cell, Cells
 from bls_bench.report.spec import Table
 
 CURVES = {
@@ -27,7 +26,12 @@ CURVES = {
 
 def draw(table: Table, cells: Cells) -> Figure:
     """Draw a table of any kind but table; close it with plt.close."""
-    kinds = {"figure": over_setting, "correlation": correlation, "spectra": over_frequency}
+    kinds = {
+        "figure": over_setting,
+        "rates": over_rate,
+        "correlation": correlation,
+        "spectra": over_frequency,
+    }
     return kinds[table.kind](table, cells)
 
 
@@ -40,7 +44,7 @@ def over_setting(table: Table, cells: Cells) -> Figure:
     for panel, (left, right) in zip(panels, axes, strict=True):
         for number, column in enumerate(table.columns):
             points = [cell for cell in cells[column.label] if cell.row.panel == panel and cell.accuracy]
-            _points(left, points, f"C{number}", column.header)
+            _points(left, points, [cell.row.x for cell in points], f"C{number}", column.header)
             right.plot(
                 [cell.row.x for cell in points],
                 [cell.pruned_percent for cell in points],
@@ -54,15 +58,15 @@ def over_setting(table: Table, cells: Cells) -> Figure:
         right.set(xlabel=panel, ylabel="Pruned %")
         if left.get_legend_handles_labels()[0]:
             left.legend(fontsize="small")
-    figure.suptitle(heading(table))
+    figure.suptitle(table.heading)
     return figure
 
 
-def _points(axes: Axes, points: list[Cell], color: str, label: str) -> None:
+def _points(axes: Axes, points: list[Cell], at: list[float | None], color: str, label: str) -> None:
     if points:
         spreads = [cell.accuracy for cell in points if cell.accuracy]
         axes.errorbar(
-            [cell.row.x for cell in points],
+            at,
             [spread.mean for spread in spreads],
             [spread.std or 0 for spread in spreads],
             fmt="o-",
@@ -70,6 +74,23 @@ def _points(axes: Axes, points: list[Cell], color: str, label: str) -> None:
             color=color,
             label=label,
         )
+
+
+def over_rate(table: Table, cells: Cells) -> Figure:
+    """Accuracy (with the standard deviation over seeds) against the pruned % reached, a line a row."""
+    figure, axes = plt.subplots(figsize=(8, 4.8), layout="constrained")
+    for number, row in enumerate(table.rows):
+        points = [cell for column in cells.values() for cell in column if cell.row == row and cell.accuracy]
+        if row.label == table.baseline:
+            for cell in points[:1]:  # the same runs in every column
+                axes.axhline(cell.accuracy.mean, color="k", linestyle="--", linewidth=1, label="full data")
+        elif points:
+            _points(axes, points, [cell.pruned_percent for cell in points], f"C{number}", row.label)
+    axes.set(xlabel="Pruned % reached", ylabel="Accuracy %")
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize="small")
+    figure.suptitle(table.heading)
+    return figure
 
 
 def correlation(table: Table, cells: Cells) -> Figure:
@@ -87,7 +108,7 @@ def correlation(table: Table, cells: Cells) -> Figure:
         panel.xaxis.get_major_locator().set_params(integer=True)
         if shown:
             panel.legend(fontsize="small")
-    figure.suptitle(heading(table))
+    figure.suptitle(table.heading)
     return figure
 
 
@@ -119,7 +140,7 @@ def over_frequency(table: Table, cells: Cells) -> Figure:
         panels[1].set(xlabel="Epoch", ylabel="Loss", title="A representative sample")
         panels[1].xaxis.get_major_locator().set_params(integer=True)
         panels[2].set(xlabel="alpha", ylabel="Power removed %", title="What the moving average removes")
-    figure.suptitle(heading(table))
+    figure.suptitle(table.heading)
     return figure
 
 

@@ -72,9 +72,7 @@ class Run:
 
     @property
     def machine(self) -> str:
-        environment = self.environments[-1]
-        system = environment["platform"].partition("-")[0]
-        return f"{environment['device_name']}, {environment['cpu_count']} CPUs, {system}"
+        return machine(self.environments[-1])
 
 
 class Runs:
@@ -106,6 +104,11 @@ class Runs:
                     f"{run.path} and {runs[0].path} are records of one key and differ: delete one"
                 )
         return runs[0] if runs else None
+
+
+def machine(environment: dict[str, Any]) -> str:
+    system = environment["platform"].partition("-")[0]
+    return f"{environment['device_name']}, {environment['cpu_count']} CPUs, {system}"
 
 
 def read(folder: Path) -> Run | None:

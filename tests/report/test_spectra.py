@@ -5,8 +5,8 @@ import pytest
 
 from bls_bench.errors import InputError
 from bls_bench.report import cells, figures, runs, spec, spectra
-from bls_bench.report.render import remarks
 from bls_bench.report.runs import Runs
+from bls_bench.report.section import of_runs
 from tests.report.helpers import write_record
 
 EPOCHS, SAMPLES = 2, 100
@@ -69,7 +69,7 @@ def test_the_spectrum_has_its_peak_where_the_series_swings():
 def test_the_figure_and_what_is_told_of_it(folder):
     table = spec.load("fig2", "digits")
     built = cells.build(table, {("Full", "ResNet-18"): {0: "a", 1: "not there"}}, Runs(folder.parent))
-    assert remarks(table, built)[-1] == (
+    assert of_runs(table, built).remarks[-1] == (
         "ResNet-18: at alpha 0.7 the moving average removes 88% of the power of the batch noise around each "
         "epoch's mean (white noise: 82%), and 89% of the signal's (1 runs, 99 samples, 2 epochs)."
     )
@@ -83,7 +83,7 @@ def test_a_run_without_losses_leaves_the_figure_empty(tmp_path):
     table = spec.load("fig2", "digits")
     built = cells.build(table, {("Full", "ResNet-18"): {0: "a"}}, Runs(tmp_path))
     assert not any(axes.lines for axes in figures.draw(table, built).axes)
-    assert not any("moving average removes" in remark for remark in remarks(table, built))
+    assert not any("moving average removes" in remark for remark in of_runs(table, built).remarks)
 
 
 @pytest.mark.parametrize("damage", [lambda text: text[:500], lambda text: b"", lambda text: b"no array"])
