@@ -10,7 +10,7 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from bls_bench.config import Config
-from bls_bench.data.base import Data
+from bls_bench.data.base import Data, memory_format
 from bls_bench.errors import InputError, folded
 from bls_bench.pruning.selection import Batch
 from bls_bench.tasks.mixing import rebuilt_losses
@@ -50,8 +50,10 @@ class Step:
                 f"trainer.accumulate too, for model.name={config.model.name} has BatchNorm, "
                 f"got {trainer.batch_size}"
             )
-        model = model.to(memory_format=torch.channels_last)
-        self.model, self.optimizer = fabric.setup(model, config.optimizer.build(model))
+        model = model.to(memory_format=memory_format(data.image_size))
+        # On a CPU fused optimizers copy weights that lie channels last, and are the slower ones.
+        optimizer = config.optimizer.build(model, fused=fabric.device.type == "cuda")
+        self.model, self.optimizer = fabric.setup(model, optimizer)
         torch.manual_seed(config.seed + fabric.global_rank)
         self.average = None if trainer.ema is None else ModelEmaV3(self.model.module, decay=trainer.ema)
         self._to_compile = trainer.compile != "none"
@@ -96,7 +98,7 @@ class Step:
         def model(part: Tensor) -> Tensor:
             output = self.model(part)
             if logits is not None:
-                logits.append(output.detach().clone())  # a CUDA graph writes the next part's over it
+                logits.append(output.detach())
             return output
 
         # BatchNorm needs two samples in a part; the parts of a short batch may be one smaller.
@@ -134,6 +136,8 @@ class Step:
                 f"trainer.compile={mode}: no compiler here, training without ({folded(error)})", stacklevel=2
             )
             return
+        if mode == "max-autotune" and self.config.trainer.accumulate > 1:
+            mode = "max-autotune-no-cudagraphs"  # a graph's gradients are overwritten, not added up
         self.model.module.compile(mode=mode, dynamic=False, backend=BACKEND)
         self._compiled = True
 
