@@ -54,9 +54,10 @@ def over_setting(table: Table, cells: Cells) -> Figure:
             for full in cells[column.label]:
                 if full.row.label == table.baseline and full.accuracy:
                     left.axhline(full.accuracy.mean, color=f"C{number}", linestyle="--", linewidth=1)
-        left.set(xlabel=panel, ylabel="Accuracy % (dashed: full data)")
+        left.set(xlabel=panel, ylabel="Accuracy %")
         right.set(xlabel=panel, ylabel="Pruned %")
         if left.get_legend_handles_labels()[0]:
+            _explain_dashes(left, "full data")
             left.legend(fontsize="small")
     figure.suptitle(table.heading)
     return figure
@@ -93,6 +94,11 @@ def over_rate(table: Table, cells: Cells) -> Figure:
     return figure
 
 
+def _explain_dashes(axes: Axes, label: str) -> None:
+    """Say in the legend what the dashed lines are, each of which has the colour of what it belongs to."""
+    axes.plot([], [], "k--", linewidth=1, label=label)
+
+
 def correlation(table: Table, cells: Cells) -> Figure:
     """The rank correlation of scores and losses over the epochs for each alpha, beside the predicted one."""
     count = len(table.columns)
@@ -107,6 +113,7 @@ def correlation(table: Table, cells: Cells) -> Figure:
         panel.set(xlabel="Epoch", ylabel=CURVES["score_loss_spearman"], title=column.header)
         panel.xaxis.get_major_locator().set_params(integer=True)
         if shown:
+            _explain_dashes(panel, "predicted: 1/sqrt(1 + (B-1)(1-alpha)/(1+alpha))")
             panel.legend(fontsize="small")
     figure.suptitle(table.heading)
     return figure

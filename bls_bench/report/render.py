@@ -7,8 +7,9 @@ from typing import Any
 from bls_bench.report.section import Section
 
 LATEX = str.maketrans(
-    {char: "\\" + char for char in "%&_#$"}
-    | {"±": r"$\pm$", "~": r"\textasciitilde{}", "<": "$<$", ">": "$>$", "*": "$^*$"}
+    {char: "\\" + char for char in "%&_#${}"}
+    | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
+    | {"±": r"$\pm$", "<": "$<$", ">": "$>$", "*": "$^*$"}
 )
 
 

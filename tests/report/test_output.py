@@ -144,6 +144,18 @@ def test_accuracy_over_the_rate_is_drawn_where_it_was_reached(tmp_path):
     assert points == [[28.0, 70.0], [39.0, 69.0]]
 
 
+def test_dashed_lines_are_explained(results):
+    table = spec.load("curve", "digits")
+    built = cells.build(
+        table, manifest.read(manifest.path(results, "curve", "digits")), Runs(results / "runs")
+    )
+    drawn = figures.over_setting(table, built).axes[0], figures.correlation(table, built).axes[0]
+    words = "full data", "predicted: 1/sqrt(1 + (B-1)(1-alpha)/(1+alpha))"
+    for axes, told in zip(drawn, words, strict=True):
+        assert told in [text.get_text() for text in axes.get_legend().get_texts()]
+        assert any(line.get_linestyle() == "--" and len(line.get_xdata()) for line in axes.lines)
+
+
 def test_prediction_of_the_correlation():
     assert predicted_correlation(0.7, 128) == pytest.approx(0.21, abs=0.005)
     assert predicted_correlation(0.3, 1) == predicted_correlation(1.0, 128) == 1.0
