@@ -15,6 +15,7 @@ class Visits:
     batch_losses: (n,) float32, the mean loss of each batch.
     losses: (M,) float32, the losses of the samples; None where only batch losses were recorded.
     batches_per_process: how many of the n batches each process made.
+    signals: (M,) float32, what the scorer asked of the task for each sample; None where it asks nothing.
     """
 
     indices: Tensor
@@ -22,6 +23,7 @@ class Visits:
     batch_losses: Tensor
     losses: Tensor | None
     batches_per_process: list[int]
+    signals: Tensor | None = None
 
     def per_sample(self, batch_values: Tensor) -> Tensor:
         """Repeat one value a batch, (n,), for every sample of the batch, (M,)."""
@@ -40,22 +42,27 @@ PACK = 256
 class VisitLog:
     """Collects the batches of the running epoch where they are: no synchronisation.
 
-    indices, losses: the batches, every PACK of them joined to one; sizes: the length of each batch.
+    indices, losses, signals: the batches, every PACK of them joined to one; sizes: the length of each
+    batch. There are no signals unless the scorer asks for them.
     kind: dimensions and device of the losses, None before the first; the device is None for losses that a
     checkpoint brought back, which follow the next one to the device that trains now.
     """
 
     indices: list[Tensor] = field(default_factory=list)
     losses: list[Tensor] = field(default_factory=list)
+    signals: list[Tensor] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
     kind: tuple[int, torch.device | None] | None = None
 
-    def append(self, indices: Tensor, loss: Tensor) -> None:
+    def append(self, indices: Tensor, loss: Tensor, signal: Tensor | None = None) -> None:
         if self.kind is None or self.kind[1] is None:
             self.losses = [own.to(loss.device) for own in self.losses]
+            self.signals = [own.to(loss.device) for own in self.signals]
             self.kind = loss.ndim, loss.device
         self.indices.append(indices)
         self.losses.append(loss.detach())
+        if signal is not None:
+            self.signals.append(signal.detach())
         self.sizes.append(len(indices))
         if len(self.sizes) % PACK == 0:
             self._pack(PACK)
@@ -63,6 +70,8 @@ class VisitLog:
     def _pack(self, count: int) -> None:
         self.indices[-count:] = [torch.cat(self.indices[-count:])]
         self.losses[-count:] = [torch.cat([loss.view(-1) for loss in self.losses[-count:]])]
+        if self.signals:
+            self.signals[-count:] = [torch.cat(self.signals[-count:])]
 
     def visits(self) -> Visits:
         """Put the epoch together, on the CPU: the one moment at which the device is waited for.
@@ -76,7 +85,8 @@ class VisitLog:
         indices, losses, sizes = self.indices[0].cpu(), self.losses[0].float().cpu(), torch.tensor(self.sizes)
         if self.kind[0] == 0:
             return Visits(indices, sizes, losses, None, [len(sizes)])
-        return Visits(indices, sizes, segment_means(losses, sizes), losses, [len(sizes)])
+        signals = self.signals[0].float().cpu() if self.signals else None
+        return Visits(indices, sizes, segment_means(losses, sizes), losses, [len(sizes)], signals)
 
     def load(self, visits: Visits, rank: int, world_size: int) -> None:
         """Take back the batches that process `rank` had made of an interrupted epoch.
@@ -92,6 +102,7 @@ class VisitLog:
         losses = visits.batch_losses.unbind() if visits.losses is None else visits.losses.split(sizes)
         self.indices = list(visits.indices.split(sizes)[own]) if sizes else []
         self.losses, self.sizes = list(losses[own]), sizes[own]
+        self.signals = [] if visits.signals is None else list(visits.signals.split(sizes)[own])
         self.kind = (self.losses[0].ndim, None) if self.losses else None
 
 
