@@ -18,7 +18,7 @@ class Scorer:
     """Base of all scorers: turns the visits of one epoch into scores.
 
     per_sample: whether the losses of the single samples are needed, or batch losses are enough.
-    signal: what is needed of each sample beside its loss, one of `bls_bench.pruning.signals.SIGNALS`, or None.
+    signal: what is needed of each sample beside its loss: None, or one of `pruning.signals.SIGNALS`.
     """
 
     per_sample: ClassVar[bool] = False

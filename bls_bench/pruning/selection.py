@@ -99,6 +99,15 @@ class Selection:
         return self if self.weights is None else Selection(self.indices, self.weights.to(device))
 
 
+def largest(values: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Return where the `count` largest of the (n,) values are, (count,) int64; NaN counts as larger than all.
+
+    Ties are drawn at random: the order in which the samples are stored decides nothing.
+    """
+    order = permutation(len(values), generator).long()
+    return order[values[order].topk(count, sorted=False).indices]
+
+
 def permutation(n: int, generator: torch.Generator) -> Tensor:
     """Return the numbers 0 to n - 1 in a random order, (n,) int32 if they fit, which is twice as fast."""
     return torch.randperm(n, generator=generator, dtype=torch.int32 if n < 2**31 else torch.int64)

@@ -24,7 +24,7 @@ class SignalScore(Scorer):
 
 @dataclass(kw_only=True)
 class GradientNorm(SignalScore):
-    """||p - y|| * ||h||, the norm of the gradient in the last layer's weights (Katharopoulos & Fleuret 2018)."""
+    """||p - y|| * ||h||, the gradient's norm in the last layer (Katharopoulos & Fleuret 2018)."""
 
     signal: ClassVar[str | None] = "gradient_norm"
 

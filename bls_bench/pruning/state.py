@@ -152,7 +152,9 @@ class PruningState:
         name, wanted = type(self.scorer).__name__, self.scorer.signal
         if (signal is None) != (wanted is None):
             found = "none was" if signal is None else "one was"
-            raise TypeError(f"{name} scores by {wanted or 'the loss alone'}: {found} recorded beside the loss")
+            raise TypeError(
+                f"{name} scores by {wanted or 'the loss alone'}: {found} recorded beside the loss"
+            )
         if signal is not None and signal.shape != indices.shape:
             raise ValueError(f"expected {len(indices)} signals, one a sample, got {tuple(signal.shape)}")
 
