@@ -1,4 +1,4 @@
-"""Importance sampling: keep samples with probabilities in proportion to their scores, weigh by the inverse."""
+"""Importance sampling: keep samples with probabilities in proportion to their scores, and reweight."""
 
 from dataclasses import dataclass
 
