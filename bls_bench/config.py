@@ -30,6 +30,8 @@ BASES = {
     "logger": Logger,
 }
 PRECISIONS = ("32", "bf16-mixed")
+# Settings that bear on no number, and so are no part of a run's key.
+UNNAMED = {"trainer.device", "trainer.checkpoint_seconds", "trainer.save_model", "dataset.workers"}
 
 # In the source tree conf/ lies beside the package, in an installed wheel inside it.
 CONF_DIR = next(
@@ -91,18 +93,19 @@ class Config:
         """The run's name: a hash of all that bears on its numbers.
 
         Paths, logging, devices, worker processes and what is saved do not count; of `dataset.root` only
-        the folder's own name does.
+        the folder's own name does. Nor does a value that is its dataclass' default: an option that is new,
+        and off unless asked for, leaves the names of all earlier runs as they were.
         """
-        kept = {
-            name: dict(value) if isinstance(value, dict) else value for name, value in self.resolved.items()
-        }
-        for name in ("records", "logger"):
-            del kept[name]
-        for name in ("device", "checkpoint_seconds", "save_model"):
-            del kept["trainer"][name]
-        kept["dataset"].pop("workers", None)
-        if "root" in kept["dataset"]:
-            kept["dataset"]["root"] = Path(kept["dataset"]["root"]).expanduser().absolute().name
+        kept: dict[str, Any] = {"seed": self.seed}
+        for group in ("trainer", *(group for group in GROUPS if group != "logger")):
+            defaults = {field.name: field.default for field in dataclasses.fields(getattr(self, group))}
+            kept[group] = {
+                name: value
+                for name, value in self.resolved[group].items()
+                if f"{group}.{name}" not in UNNAMED and value != defaults.get(name, dataclasses.MISSING)
+            }
+        if "root" in self.resolved["dataset"]:
+            kept["dataset"]["root"] = Path(self.resolved["dataset"]["root"]).expanduser().absolute().name
         text = json.dumps(kept, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -129,6 +129,21 @@ class TestKey:
     def test_all_that_bears_on_the_numbers_does(self, override):
         assert make_config(override).key != make_config().key
 
+    def test_a_new_option_that_is_off_leaves_the_key_as_it_was(self):
+        config = make_config()
+
+        @dataclasses.dataclass(frozen=True, kw_only=True)
+        class Newer(type(config.trainer)):
+            new: bool = False
+
+        def key(new):
+            trainer = Newer(**dataclasses.asdict(config.trainer), new=new)
+            resolved = config.resolved | {"trainer": dataclasses.asdict(trainer)}
+            return dataclasses.replace(config, trainer=trainer, resolved=resolved).key
+
+        assert key(False) == config.key
+        assert key(True) != config.key
+
     def test_of_a_root_the_folder_name_counts(self):
         def key(root, *more):
             return make_config("dataset=imagefolder", f"dataset.root={root}", *more).key

@@ -42,19 +42,27 @@ class Selection:
 
     indices: (K,) int64 in training order, no index twice.
     weights: (K,) float32, weights[j] multiplies the loss of sample indices[j]; None means all 1.
+    prune_ratio: the pruner's own rate that made it, which a `target` moves; None where there is none.
     """
 
     indices: Tensor
     weights: Tensor | None = None
+    prune_ratio: float | None = None
 
     def __len__(self) -> int:
         return len(self.indices)
 
     @classmethod
-    def of(cls, chosen: Tensor, generator: torch.Generator, weights: Tensor | None = None) -> "Selection":
+    def of(
+        cls,
+        chosen: Tensor,
+        generator: torch.Generator,
+        weights: Tensor | None = None,
+        prune_ratio: float | None = None,
+    ) -> "Selection":
         """Shuffle the (K,) indices `chosen`; `weights` (N,) float32 is indexed by sample."""
         indices = chosen.index_select(0, permutation(len(chosen), generator))
-        return cls(indices, None if weights is None else weights.index_select(0, indices))
+        return cls(indices, None if weights is None else weights.index_select(0, indices), prune_ratio)
 
     def batches(self, batch_size: int, drop_last: bool = False) -> Iterator[Batch]:
         """Yield the batches in order; slices and means are made for BLOCK batches at once.

@@ -47,12 +47,16 @@ class PruningState:
     """
 
     def __init__(self, num_samples: int, num_epochs: int, pruner: Pruner, scorer: Scorer, seed: int) -> None:
-        """Raise ValueError for a data set without samples or a run without epochs."""
+        """Raise ValueError for a data set without samples, a run without epochs or a target out of reach.
+
+        num_epochs: as asked for; the attribute holds how many of them to train (`Pruner.plan`).
+        """
         if num_samples < 1:
             raise ValueError(f"the data set must have at least 1 sample, got {num_samples}")
         if num_epochs < 1:
             raise ValueError(f"num_epochs must be at least 1, got {num_epochs}")
-        self.num_samples, self.num_epochs, self.seed = num_samples, num_epochs, seed
+        self.num_samples, self.seed = num_samples, seed
+        self.epochs_asked, self.num_epochs = num_epochs, pruner.plan(num_epochs)
         self.pruner, self.scorer = pruner, scorer
         self.epoch = 0
         self._scores = torch.full((num_samples,), torch.nan)
@@ -84,10 +88,13 @@ class PruningState:
 
     @property
     def pruned_percent(self) -> float:
-        """100 * (1 - samples used / (N * epochs)) over the epochs begun so far, annealing included."""
+        """100 * (1 - samples used / (N * epochs)) over the epochs begun so far, annealing included.
+
+        In a run that has fewer epochs than asked for, each stands for its share of those.
+        """
         if not self._selected:
             return 0.0
-        whole = self.num_samples * len(self._selected)
+        whole = self.num_samples * len(self._selected) * self.epochs_asked / self.num_epochs
         return 100 * (whole - sum(self._selected)) / whole
 
     def begin_epoch(self) -> Selection:
@@ -111,7 +118,15 @@ class PruningState:
             raise RuntimeError(f"epoch {self.epoch} is still open: call end_epoch first")
         if self._upcoming is None:
             generator = stream(self.seed, "select", self.epoch)
-            epoch = Epoch(self.epoch, self.num_epochs, self._scores, self._counts, generator)
+            epoch = Epoch(
+                self.epoch,
+                self.num_epochs,
+                self._scores,
+                self._counts,
+                generator,
+                used=sum(self._selected),
+                cut=self.epochs_asked - self.num_epochs,
+            )
             past = self.epoch >= self.num_epochs
             self._upcoming = epoch.everything() if past else self.pruner.select(epoch)
         if len(self._upcoming) == 0:
@@ -230,7 +245,9 @@ class PruningState:
             "scores": self._scores.clone(),
             "counts": self._counts.clone(),
             "selected": list(self._selected),
-            "selection": None if selection is None else [selection.indices, selection.weights],
+            "selection": None
+            if selection is None
+            else [selection.indices, selection.weights, selection.prune_ratio],
             "visits": visits,
             "pruner_state": self.pruner.state_dict(),
             "scorer_state": self.scorer.state_dict(),
