@@ -1,16 +1,18 @@
 """Importance sampling: keep samples with probabilities in proportion to their scores, and reweight."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from bls_bench.pruning.pruner import Epoch, Pruner, check_fraction, check_rate
+from bls_bench.pruning.pruner import Epoch, check_fraction
+from bls_bench.pruning.rate import RatedPruner
 from bls_bench.pruning.selection import Selection
 
 
 @dataclass(kw_only=True)
-class ImportancePruner(Pruner):
+class ImportancePruner(RatedPruner):
     """Importance sampling (Katharopoulos & Fleuret 2018; Salaun et al. 2023), a sample at most once an epoch.
 
     Each sample is drawn on its own (Poisson sampling) with probability pi_i = min(1, c * q_i), c such that
@@ -20,20 +22,25 @@ class ImportancePruner(Pruner):
     scored, the epoch is whole.
     """
 
-    prune_ratio: float = 0.5
+    most: ClassVar[float] = 0.95
+
     smoothing: float = 0.1
 
     def __post_init__(self) -> None:
-        check_rate("prune_ratio", self.prune_ratio)
+        super().__post_init__()
         check_fraction("smoothing", self.smoothing)
+
+    def prunable(self, num_epochs: int) -> range:
+        """All but the first epoch, before which there are no scores."""
+        return range(1, num_epochs)
 
     def select(self, epoch: Epoch) -> Selection:
         if epoch.scores.isnan().all():
             return epoch.everything()
-        whole = torch.tensor([epoch.num_samples])
-        chances = inclusion(epoch.scores, whole, 1 - self.prune_ratio, self.smoothing).float()
+        share, whole = self.share(epoch), torch.tensor([epoch.num_samples])
+        chances = inclusion(epoch.scores, whole, 1 - share, self.smoothing).float()
         kept = torch.rand(epoch.num_samples, generator=epoch.generator) < chances
-        return Selection.of(kept.nonzero().squeeze(1), epoch.generator, 1 / chances)
+        return Selection.of(kept.nonzero().squeeze(1), epoch.generator, 1 / chances, prune_ratio=share)
 
 
 def inclusion(scores: Tensor, sizes: Tensor, share: float, smoothing: float) -> Tensor:

@@ -6,23 +6,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bls_bench.pruning.pruner import Epoch, Pruner, check_fraction, check_rate
+from bls_bench.pruning.pruner import Epoch, check_fraction
+from bls_bench.pruning.rate import RatedPruner
 from bls_bench.pruning.selection import Selection
 from bls_bench.pruning.visits import Visits
 
 
 @dataclass(kw_only=True)
-class MovingAveragePruner(Pruner):
+class MovingAveragePruner(RatedPruner):
     """Base of pruners that keep int((1 - prune_ratio) * N) samples by mean and variance of their scores.
 
     The first epoch is whole. alpha: the share of a new score in the moving averages, in (0, 1].
     """
 
-    prune_ratio: float = 0.5
     alpha: float = 0.5
 
     def __post_init__(self) -> None:
-        check_rate("prune_ratio", self.prune_ratio)
+        super().__post_init__()
         check_fraction("alpha", self.alpha)
         if self.alpha == 0:
             raise ValueError("alpha must be in (0, 1], got 0")
@@ -37,11 +37,16 @@ class MovingAveragePruner(Pruner):
         mean, variance = moving(self._mean[seen], self._variance[seen], scores[seen], self.alpha)
         self._mean[seen], self._variance[seen] = mean, variance
 
+    def prunable(self, num_epochs: int) -> range:
+        """All but the first epoch, before which there are no scores."""
+        return range(1, num_epochs)
+
     def select(self, epoch: Epoch) -> Selection:
         if self._mean is None:
             return epoch.everything()
-        keep = int((1 - self.prune_ratio) * epoch.num_samples + 1e-9)
-        return Selection.of(self._choose(keep, epoch.generator), epoch.generator)
+        share = self.share(epoch)
+        keep = int((1 - share) * epoch.num_samples + 1e-9)
+        return Selection.of(self._choose(keep, epoch.generator), epoch.generator, prune_ratio=share)
 
     def _choose(self, keep: int, generator: torch.Generator) -> Tensor:
         """Return the `keep` samples to train on, (keep,) int64."""

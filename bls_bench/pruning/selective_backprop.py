@@ -1,16 +1,18 @@
 """Selective-Backprop: keep a sample with a power of its percentile."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from bls_bench.pruning.pruner import Epoch, Pruner, check_rate
+from bls_bench.pruning.pruner import Epoch
+from bls_bench.pruning.rate import RatedPruner
 from bls_bench.pruning.selection import Selection
 
 
 @dataclass(kw_only=True)
-class SelectiveBackpropPruner(Pruner):
+class SelectiveBackpropPruner(RatedPruner):
     """Selective-Backprop (Jiang et al. 2019, Sec. 3.2), from the scores of earlier epochs.
 
     A sample stays with probability F(s_i)^beta, F the distribution function of all scores, each sample on
@@ -18,15 +20,17 @@ class SelectiveBackpropPruner(Pruner):
     a score stay. Weights are 1, as in the paper: hard samples count for more.
     """
 
-    prune_ratio: float = 0.5
+    most: ClassVar[float] = 0.95  # beta = 19
 
-    def __post_init__(self) -> None:
-        check_rate("prune_ratio", self.prune_ratio)
+    def prunable(self, num_epochs: int) -> range:
+        """All but the first epoch, before which there are no scores."""
+        return range(1, num_epochs)
 
     def select(self, epoch: Epoch) -> Selection:
-        chances = percentiles(epoch.scores) ** (self.prune_ratio / (1 - self.prune_ratio))
+        share = self.share(epoch)
+        chances = percentiles(epoch.scores) ** (share / (1 - share))
         kept = torch.rand(epoch.num_samples, generator=epoch.generator) < chances.nan_to_num(1.0)
-        return Selection.of(kept.nonzero().squeeze(1), epoch.generator)
+        return Selection.of(kept.nonzero().squeeze(1), epoch.generator, prune_ratio=share)
 
 
 def percentiles(scores: Tensor) -> Tensor:

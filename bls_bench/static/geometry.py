@@ -22,7 +22,7 @@ class Herding(ScoringPruner):
 
 @dataclass(kw_only=True)
 class KCenter(ScoringPruner):
-    """k-center greedy (Sener & Savarese 2018): always the sample farthest from all chosen, by its features."""
+    """k-center greedy (Sener & Savarese 2018): always the sample farthest, by features, from all chosen."""
 
     balanced: bool = True
 

@@ -55,7 +55,7 @@ def solved(matrix: Tensor, rows: Tensor) -> Tensor:
 
 
 def cancelling(left: Tensor, right: Tensor, count: int) -> Tensor:
-    """Return `count` of the vectors with factors (n, C), (n, d), greedily keeping the norm of their sum small."""
+    """Return `count` of the vectors with factors (n, C), (n, d), greedily keeping their sum small."""
     squares = left.square().sum(1) * right.square().sum(1)  # infinite for a chosen one
     products, chosen = torch.zeros(len(left)), []  # of each vector with the sum of those chosen
     for _ in range(count):

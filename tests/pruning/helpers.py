@@ -9,6 +9,7 @@ from bls_bench.pruning.infobatch import InfoBatchPruner
 from bls_bench.pruning.pruner import NoPruning
 from bls_bench.pruning.random import RandomPruner
 from bls_bench.pruning.repb import RePBPruner
+from bls_bench.pruning.repb_importance import RePBImportancePruner
 from bls_bench.pruning.scorers import (
     BatchLossScore,
     CentredBatchLossScore,
@@ -39,6 +40,7 @@ PRUNERS = [
     pytest.param(UCBPruner, id="ucb"),
     pytest.param(SelectiveBackpropPruner, id="selective_backprop"),
     pytest.param(ImportancePruner, id="importance"),
+    pytest.param(lambda: RePBImportancePruner(window=3), id="repb_importance"),
 ]
 SCORERS = [
     pytest.param(PerSampleLoss, id="per_sample"),

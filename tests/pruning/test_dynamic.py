@@ -8,6 +8,7 @@ import torch
 from bls_bench.pruning.epsilon_greedy import EpsilonGreedyPruner, epsilon_greedy
 from bls_bench.pruning.importance import ImportancePruner, inclusion
 from bls_bench.pruning.moving import moving
+from bls_bench.pruning.repb_importance import RePBImportancePruner
 from bls_bench.pruning.selection import largest
 from bls_bench.pruning.selective_backprop import SelectiveBackpropPruner, percentiles
 from bls_bench.pruning.ucb import UCBPruner
@@ -160,6 +161,46 @@ def test_importance_sampling_prefers_high_scores_and_starts_whole():
     assert selection.weights[order[0]] > selection.weights[order[-1]] == 1
 
 
+RATED = [
+    EpsilonGreedyPruner,
+    UCBPruner,
+    SelectiveBackpropPruner,
+    ImportancePruner,
+    RePBImportancePruner,
+    lambda **settings: RePBImportancePruner(resample=False, **settings),
+]
+
+
+@pytest.mark.parametrize("pruner", RATED)
+@pytest.mark.parametrize("settings", [{"target": 0.3}, {"target": 0.6}, {"prune_ratio": 0.3}])
+def test_the_rate_is_reached_on_falling_losses(pruner, settings):
+    """Within 0.5 points of the target, and without one near what is expected."""
+    n, epochs = 4000, 12
+    state = make_state(pruner(**settings), n=n, epochs=epochs)
+    for epoch in range(epochs):
+        run_epoch(state, skewed_losses(n, epoch) * 0.8**epoch, batch_size=100)
+    expected = state.pruner.expected_percent(epochs)
+    assert state.pruned_percent == pytest.approx(expected, abs=0.5)
+
+
+def test_repb_samples_every_window_on_its_own():
+    n, size = 3200, 32
+    losses = skewed_losses(n) + torch.arange(n) / 100  # far from alike between windows
+    pruner = RePBImportancePruner(prune_ratio=0.6, smoothing=0.0)
+    state = make_state(pruner, n=n)
+    selection, _ = run_epoch(state, losses, size)
+    chances = torch.zeros(n)
+    for window in selection.indices.split(size):
+        plain = plain_inclusion(losses[window].tolist(), 0.4)
+        chances[window] = torch.tensor(plain)
+    found = torch.zeros(n)
+    for seed in range(100):
+        state._upcoming, state.seed = None, seed
+        found[state.upcoming().indices] += 0.01
+    assert float(((found - chances) / (chances * (1 - chances) / 100).sqrt().clamp(min=1e-3)).std()) < 1.1
+    assert float((found - chances).abs().max()) < 0.3
+
+
 @pytest.mark.parametrize(
     ("pruner", "settings", "message"),
     [
@@ -168,6 +209,7 @@ def test_importance_sampling_prefers_high_scores_and_starts_whole():
         (EpsilonGreedyPruner, {"alpha": 0}, r"alpha must be in \(0, 1\]"),
         (UCBPruner, {"c": -1}, "c must be at least 0"),
         (SelectiveBackpropPruner, {"prune_ratio": 1}, r"prune_ratio must be in \[0, 1\)"),
+        (RePBImportancePruner, {"smoothing": -1}, r"smoothing must be in \[0, 1\]"),
         (ImportancePruner, {"smoothing": 2}, r"smoothing must be in \[0, 1\]"),
     ],
 )
