@@ -69,12 +69,10 @@ def herding(features: Tensor, count: int) -> Tensor:
 def farthest_first(
     distances: Callable[[int], Tensor], n: int, count: int, generator: torch.Generator
 ) -> Tensor:
-    """Return `count` of n samples, (count,) int64: a random one, then always the farthest from those chosen.
+    """Return `count` >= 1 of n samples, (count,) int64: a random one, then always the farthest from those chosen.
 
     distances: gives the (n,) distances to sample i, none below 0. Memory is linear in n.
     """
-    if count == 0:
-        return torch.zeros(0, dtype=torch.int64)
     chosen = [int(torch.randint(n, (), generator=generator))]
     nearest = torch.full((n,), torch.inf)
     while len(chosen) < count:

@@ -30,8 +30,6 @@ class Craig(ScoringPruner):
         require(3 * 4 * len(observed) ** 2, f"the distances between the {len(observed)} samples of a class")
         similarity = gradient_similarity(*observed.gradients())
         chosen = facility_location(similarity, count)
-        if count == 0:
-            return chosen, torch.zeros(0)
         stands_for = similarity[chosen].argmax(0).bincount(minlength=count)
         return chosen, stands_for * (count / len(observed))
 

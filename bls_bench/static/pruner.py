@@ -42,7 +42,7 @@ class StaticPruner(Pruner):
     def pick(
         self, observed: Observations, count: int, generator: torch.Generator
     ) -> tuple[Tensor, Tensor | None]:
-        """Return which `count` of the n samples to keep, (count,) int64, and their weights or None for 1."""
+        """Return which `count` >= 1 of the n samples to keep, (count,) int64, and their weights or None for 1."""
         raise NotImplementedError
 
     @property
@@ -59,8 +59,10 @@ class StaticPruner(Pruner):
         if self.balanced:
             groups = [(targets == label).nonzero().squeeze(1) for label in range(observed.num_classes)]
             quotas = apportioned([len(group) for group in groups], keep)
-        parts, weights = [], []
+        parts, weights = [torch.zeros(0, dtype=torch.int64)], [torch.zeros(0)]
         for group, quota in zip(groups, quotas, strict=True):
+            if quota == 0:
+                continue
             picked, weight = self.pick(observed.at(group), quota, generator)
             parts.append(group[picked])
             weights.append(torch.ones(len(picked)) if weight is None else weight)
