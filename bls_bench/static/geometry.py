@@ -69,7 +69,7 @@ def herding(features: Tensor, count: int) -> Tensor:
 def farthest_first(
     distances: Callable[[int], Tensor], n: int, count: int, generator: torch.Generator
 ) -> Tensor:
-    """Return `count` >= 1 of n samples, (count,) int64: a random one, then always the farthest from those chosen.
+    """Return `count` >= 1 of n samples, (count,) int64: a random one, then always the farthest from those.
 
     distances: gives the (n,) distances to sample i, none below 0. Memory is linear in n.
     """

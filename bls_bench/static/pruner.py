@@ -42,7 +42,7 @@ class StaticPruner(Pruner):
     def pick(
         self, observed: Observations, count: int, generator: torch.Generator
     ) -> tuple[Tensor, Tensor | None]:
-        """Return which `count` >= 1 of the n samples to keep, (count,) int64, and their weights or None for 1."""
+        """Return which `count` >= 1 of the n samples to keep, (count,) int64, and weights or None for 1."""
         raise NotImplementedError
 
     @property
