@@ -1,5 +1,6 @@
 """Optimizers (torch's and timm's) and learning-rate schedules that are functions of progress."""
 
+import inspect
 import math
 from dataclasses import dataclass
 
@@ -12,7 +13,8 @@ from torch import nn
 class Optimizer:
     """One of timm's optimizers by name, among them torch's own (sgd, adamw).
 
-    Weight decay falls on every parameter, norms and biases too, as in the papers' public scripts.
+    torch's run fused, all parameters in one kernel. Weight decay falls on every parameter, norms and
+    biases too, as in the papers' public scripts.
     """
 
     name: str
@@ -35,15 +37,17 @@ class Optimizer:
             raise ValueError(f"momentum must be in [0, 1), got {self.momentum}")
 
     def build(self, model: nn.Module) -> torch.optim.Optimizer:
+        name = "momentum" if self.name == "sgd" else self.name  # timm's "sgd" is Nesterov's, the papers' not
+        kind = timm.optim.get_optimizer_class(name, bind_defaults=False)
+        torchs = kind.__module__.startswith("torch.") and "fused" in inspect.signature(kind).parameters
         return timm.optim.create_optimizer_v2(
             model,
-            opt="momentum"
-            if self.name == "sgd"
-            else self.name,  # timm's "sgd" is Nesterov's, the papers' not
+            opt=name,
             lr=self.lr,
             weight_decay=self.weight_decay,
             momentum=self.momentum,
             filter_bias_and_bn=False,
+            **({"fused": True} if torchs else {}),
         )
 
 
