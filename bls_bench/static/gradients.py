@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bls_bench.pruning.selection import largest
-from bls_bench.static.memory import require
+from bls_bench.static.memory import shortage
 from bls_bench.static.observations import Observations
 from bls_bench.static.pruner import ScoringPruner
 
@@ -27,11 +27,13 @@ class Craig(ScoringPruner):
     balanced: bool = True
 
     def pick(self, observed: Observations, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        require(3 * 4 * len(observed) ** 2, f"the distances between the {len(observed)} samples of a class")
+        n = len(observed)
+        if missing := shortage(3 * 4 * n**2, f"the distances between {n} samples"):
+            raise ValueError(missing)
         similarity = gradient_similarity(*observed.gradients())
         chosen = facility_location(similarity, count)
         stands_for = similarity[chosen].argmax(0).bincount(minlength=count)
-        return chosen, stands_for * (count / len(observed))
+        return chosen, stands_for * (count / n)
 
 
 @dataclass(kw_only=True)

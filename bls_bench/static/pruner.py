@@ -49,8 +49,8 @@ class StaticPruner(Pruner):
     def chosen(self) -> bool:
         return self._chosen is not None
 
-    def choose(self, observed: Observations, generator: torch.Generator, cost: dict[str, float]) -> None:
-        """Choose the samples of the whole run. cost: what the scoring run took, for the run's result.
+    def choose(self, observed: Observations, generator: torch.Generator) -> None:
+        """Choose the samples of the whole run.
 
         Raises ValueError if a class is left without any sample and that is not allowed.
         """
@@ -66,9 +66,9 @@ class StaticPruner(Pruner):
             picked, weight = self.pick(observed.at(group), quota, generator)
             parts.append(group[picked])
             weights.append(torch.ones(len(picked)) if weight is None else weight)
-        chosen = torch.cat(parts)
+        chosen, order = torch.cat(parts).sort()
         self._check_classes(targets, targets[chosen], observed.num_classes)
-        self._chosen, self._weights, self.cost = chosen, torch.cat(weights), dict(cost)
+        self._chosen, self._weights = chosen, torch.cat(weights)[order]
 
     def _check_classes(self, targets: Tensor, kept: Tensor, num_classes: int) -> None:
         there, left = targets.bincount(minlength=num_classes), kept.bincount(minlength=num_classes)

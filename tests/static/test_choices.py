@@ -33,7 +33,7 @@ pytestmark = pytest.mark.pruning
 
 
 def chosen(pruner, observed, seed=0):
-    pruner.choose(observed, generator(seed), {})
+    pruner.choose(observed, generator(seed))
     return pruner._chosen
 
 
@@ -42,7 +42,7 @@ class TestEveryMethod:
     def test_keeps_the_wanted_number_once_each_and_the_same_in_every_epoch(self, method):
         observed = observations()
         pruner = method(target=0.3, allow_empty_class=True)
-        pruner.choose(observed, generator(), {"scoring_samples": 7})
+        pruner.choose(observed, generator())
         state = PruningState(60, 4, pruner, PerSampleLoss(), seed=0)
         orders = []
         for _ in range(2):
@@ -60,7 +60,8 @@ class TestEveryMethod:
 
     def test_a_resumed_run_has_the_same_samples_weights_and_cost(self, method, tmp_path):
         pruner = method(target=0.5, allow_empty_class=True)
-        pruner.choose(observations(), generator(), {"scoring_samples": 7, "scoring_seconds": 0.5})
+        pruner.choose(observations(), generator())
+        pruner.cost = {"scoring_samples": 7, "scoring_seconds": 0.5}
         torch.save(pruner.state_dict(), tmp_path / "state.pt")
         again = method(target=0.5, allow_empty_class=True)
         assert not again.chosen
@@ -299,8 +300,10 @@ def test_a_class_that_has_no_sample_to_begin_with_is_none_left_empty():
 
 
 def test_too_large_for_memory_says_what_it_needs(monkeypatch):
-    monkeypatch.setattr(memory.os, "sysconf", lambda name: 64)
-    with pytest.raises(ValueError, match=r"60 samples of a class need 0.0 GiB, and this machine has 0.0 GiB"):
+    monkeypatch.setattr(memory, "host_free", lambda: 2**14)
+    with pytest.raises(
+        ValueError, match=r"distances between 60 samples need 0.0 GiB, and 0.0 GiB are free: take"
+    ):
         chosen(Craig(balanced=False), observations())
 
 
