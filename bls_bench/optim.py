@@ -13,8 +13,7 @@ from torch import nn
 class Optimizer:
     """One of timm's optimizers by name, among them torch's own (sgd, adamw).
 
-    torch's run fused, all parameters in one kernel. Weight decay falls on every parameter, norms and
-    biases too, as in the papers' public scripts.
+    Weight decay falls on every parameter, norms and biases too, as in the papers' public scripts.
     """
 
     name: str
@@ -36,7 +35,8 @@ class Optimizer:
         if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum must be in [0, 1), got {self.momentum}")
 
-    def build(self, model: nn.Module) -> torch.optim.Optimizer:
+    def build(self, model: nn.Module, fused: bool = False) -> torch.optim.Optimizer:
+        """fused: update all parameters in one kernel, where torch has one for this optimizer."""
         name = "momentum" if self.name == "sgd" else self.name  # timm's "sgd" is Nesterov's, the papers' not
         kind = timm.optim.get_optimizer_class(name, bind_defaults=False)
         torchs = kind.__module__.startswith("torch.") and "fused" in inspect.signature(kind).parameters
@@ -47,7 +47,7 @@ class Optimizer:
             weight_decay=self.weight_decay,
             momentum=self.momentum,
             filter_bias_and_bn=False,
-            **({"fused": True} if torchs else {}),
+            **({"fused": True} if fused and torchs else {}),
         )
 
 

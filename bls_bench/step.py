@@ -10,7 +10,7 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from bls_bench.config import Config
-from bls_bench.data.base import Data
+from bls_bench.data.base import Data, memory_format
 from bls_bench.errors import InputError, folded
 from bls_bench.models import LastInput
 from bls_bench.pruning.selection import Batch
@@ -51,11 +51,13 @@ class Step:
                 f"trainer.accumulate too, for model.name={config.model.name} has BatchNorm, "
                 f"got {trainer.batch_size}"
             )
-        model = model.to(memory_format=torch.channels_last)
+        model = model.to(memory_format=memory_format(data.image_size))
         # The one signal that the output does not tell.
         looks_inside = config.scorer.signal == "gradient_norm"
         self._last = LastInput(model, config.model.name) if looks_inside else None
-        self.model, self.optimizer = fabric.setup(model, config.optimizer.build(model))
+        # On a CPU fused optimizers copy weights that lie channels last, and are the slower ones.
+        optimizer = config.optimizer.build(model, fused=fabric.device.type == "cuda")
+        self.model, self.optimizer = fabric.setup(model, optimizer)
         torch.manual_seed(config.seed + fabric.global_rank)
         self.average = None if trainer.ema is None else ModelEmaV3(self.model.module, decay=trainer.ema)
         self._to_compile = trainer.compile != "none"
@@ -111,9 +113,7 @@ class Step:
         def model(part: Tensor) -> Tensor:
             output = self.model(part)
             if seen is not None:
-                last = [] if self._last is None else [self._last.value]
-                # A CUDA graph writes the next part's over them.
-                seen.append(tuple(kept.detach().clone() for kept in [output, *last]))
+                seen.append((output.detach(), *([] if self._last is None else [self._last.value])))
             return output
 
         # BatchNorm needs two samples in a part; the parts of a short batch may be one smaller.
@@ -151,6 +151,8 @@ class Step:
                 f"trainer.compile={mode}: no compiler here, training without ({folded(error)})", stacklevel=2
             )
             return
+        if mode == "max-autotune" and self.config.trainer.accumulate > 1:
+            mode = "max-autotune-no-cudagraphs"  # a graph's gradients are overwritten, not added up
         self.model.module.compile(mode=mode, dynamic=False, backend=BACKEND)
         self._compiled = True
 

@@ -1,7 +1,8 @@
 """Measure training against the loop that public example scripts write, and what pruning saves.
 
-Every part runs in a process of its own, in turn, `--repeats` times; figures are medians. The plain loop
-keeps its images decoded, as torchvision's CIFAR-10 does, and its worker processes from epoch to epoch.
+Every part runs in a process of its own, the parts in turn and every second time in reverse order. In a
+part one epoch goes before the one that is measured. The plain loop keeps its images decoded, as
+torchvision's CIFAR-10 does, and its worker processes from epoch to epoch.
 """
 
 import argparse
@@ -13,8 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 import torch
 import torchvision
@@ -34,7 +35,7 @@ from bls_bench.stopping import StopSignal
 from bls_bench.tracking import Tracker
 
 TEST_IMAGES = 512  # enough to run the evaluation, which is not what is measured
-PLAIN = {"plain, 0 workers": 0, "plain, 2 workers": 2}
+Numbers = dict[str, float]
 
 
 def main() -> None:
@@ -46,41 +47,42 @@ def main() -> None:
         if args.dataset_root is None:
             args.dataset_root = folder
             write_images(Path(folder), args.images)
-        order = list(PARTS)
-        results: dict[str, list[dict[str, float]]] = {part: [] for part in order}
+        results: dict[str, list[Numbers]] = {part: [] for part in PARTS}
         for repeat in range(args.repeats):
-            for part in order if repeat % 2 == 0 else order[::-1]:
-                print(f"repeat {repeat + 1}/{args.repeats}: {part}", file=sys.stderr)
+            for part in list(PARTS)[:: 1 if repeat % 2 == 0 else -1]:
+                print(f"repeat {repeat + 1} of {args.repeats}: {part}", file=sys.stderr)
                 results[part].append(in_own_process(part, args))
     report(args, results)
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
     parser.add_argument("--model", default="resnet20", help="an option of the group model")
-    parser.add_argument("--dataset-root", help="train/ and test/ of 32-pixel images; made up if not given")
-    parser.add_argument("--images", type=int, default=2560, help="images of an epoch, over ten classes")
-    parser.add_argument("--epochs", type=int, default=1, help="measured epochs; one more comes before them")
+    parser.add_argument(
+        "--dataset-root", help="train/ and test/ of 32-pixel images in ten classes; generated if not given"
+    )
+    parser.add_argument("--images", type=int, default=1920, help="images of an epoch, over all classes")
     parser.add_argument("--batch-size", type=int, default=128)
-    parser.add_argument("--precision", default="32", choices=["32", "tf32", "bf16-mixed"])
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--compile", default="none", help="trainer.compile")
-    parser.add_argument("--pruner", default="bls_infobatch", help="an option of the group pruner")
+    parser.add_argument("--precision", default="32", help="trainer.precision")
+    parser.add_argument("--device", default="auto", help="trainer.device")
+    parser.add_argument("--compile", default="none", help="trainer.compile, of the engine only")
+    parser.add_argument("--pruner", default="infobatch", help="an option of the group pruner")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--part", choices=list(PARTS), help=argparse.SUPPRESS)
+    parser.add_argument("--part", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def in_own_process(part: str, args: argparse.Namespace) -> dict[str, float]:
+def in_own_process(part: str, args: argparse.Namespace) -> Numbers:
     given = [f"--{name.replace('_', '-')}={value}" for name, value in vars(args).items() if name != "part"]
     command = [sys.executable, __file__, *given, f"--part={part}"]
-    return json.loads(
-        subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1]
-    )
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return json.loads(output.splitlines()[-1])
 
 
 def write_images(root: Path, count: int) -> None:
-    """Write `count` training images of the size of CIFAR's, in ten classes."""
+    """Write `count` smooth random training images of 32 pixels, in ten classes."""
     generator = torch.Generator().manual_seed(0)
     for part, number in (("train", count), ("test", TEST_IMAGES)):
         for index in range(number):
@@ -91,34 +93,33 @@ def write_images(root: Path, count: int) -> None:
             Image.fromarray(pixels.numpy()).save(folder / f"{index}.jpg", quality=95)
 
 
-def configure(args: argparse.Namespace, pruner: str) -> tuple[Config, Data]:
+def configure(args: argparse.Namespace, pruner: str = "none") -> tuple[Config, Data]:
+    """Two epochs: one goes before, and one is measured. Cropped as in the plain loop."""
     overrides = [
         f"model={args.model}", f"pruner={pruner}", "dataset=imagefolder", f"dataset.root={args.dataset_root}",
-        f"dataset.subset={args.images // 10}", "dataset.in_memory=true", f"trainer.epochs={args.epochs + 1}",
-        f"trainer.batch_size={args.batch_size}", f"trainer.precision={args.precision}",
-        f"trainer.device={args.device}", f"trainer.compile={args.compile}", "logger=none",
+        f"dataset.subset={args.images // 10}", "dataset.in_memory=true", "dataset.crop=zero", "logger=none",
+        "trainer.epochs=2", f"trainer.batch_size={args.batch_size}", f"trainer.precision={args.precision}",
+        f"trainer.device={args.device}", f"trainer.compile={args.compile}",
     ]  # fmt: skip
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         config = load(compose("config", overrides))
     data = config.dataset.load(config.seed)
-    some = MemorySplit(data.test.images[:TEST_IMAGES], data.test.targets[:TEST_IMAGES], data.test.pixels, 0)
+    test = data.test
+    some = MemorySplit(test.images[:TEST_IMAGES], test.targets[:TEST_IMAGES], test.pixels, config.seed)
     return config, dataclasses.replace(data, test=some)
 
 
-def engine_part(args: argparse.Namespace, pruner: str = "none") -> dict[str, float]:
-    """Train with this package; seconds of the measured epochs together."""
+def engine_part(args: argparse.Namespace, pruner: str = "none") -> Numbers:
+    """Train with this package."""
     config, data = configure(args, pruner)
     engine = Engine(config, data, make_fabric(config.trainer))
     engine.fit(None, Tracker(), StopSignal())
-    epochs = engine.history[1:]
-    seconds = {
-        part: sum(epoch[f"{part}_seconds"] for epoch in epochs) for part in ("train", "data", "select")
-    }
-    kept = sum(epoch["kept"] for epoch in epochs)
-    return seconds | {
-        "images": kept,
-        "pruned_percent": 100 * (1 - kept / (args.epochs * len(data.train))),
-        "peak_memory_mib": epochs[-1]["peak_memory_mib"] or 0,
+    epoch = engine.history[-1]
+    return {
+        "images": epoch["trained"],
+        "pruned_percent": epoch["pruned_percent_epoch"],
+        "peak_memory_mib": epoch["peak_memory_mib"] or 0,
+        **{name: epoch[f"{name}_seconds"] for name in ("train", "data", "select")},
     }
 
 
@@ -130,7 +131,7 @@ class PilImages(Dataset):
         self.targets = split.targets.tolist()
         self.transform = transforms.Compose(
             [
-                transforms.RandomCrop(32, padding=4, padding_mode="reflect"),
+                transforms.RandomCrop(32, padding=4),
                 transforms.RandomHorizontalFlip(),
                 transforms.ToTensor(),
                 transforms.Normalize(MEAN, STD),
@@ -144,9 +145,8 @@ class PilImages(Dataset):
         return self.transform(Image.fromarray(self.arrays[index])), self.targets[index]
 
 
-def plain_loader(args: argparse.Namespace, workers: int) -> tuple[Config, DataLoader]:
-    config, data = configure(args, "none")
-    loader = DataLoader(
+def plain_loader(args: argparse.Namespace, data: Data, workers: int) -> DataLoader:
+    return DataLoader(
         PilImages(data.train),
         batch_size=args.batch_size,
         shuffle=True,
@@ -154,26 +154,23 @@ def plain_loader(args: argparse.Namespace, workers: int) -> tuple[Config, DataLo
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),
     )
-    return config, loader
 
 
-def plain_part(args: argparse.Namespace, workers: int) -> dict[str, float]:
-    """The public loop; the last epochs are measured."""
-    config, loader = plain_loader(args, workers)
+def plain_part(args: argparse.Namespace, workers: int) -> Numbers:
+    """Train with the public loop."""
+    config, data = configure(args)
+    loader = plain_loader(args, data, workers)
     device = make_fabric(config.trainer).device
-    model = config.model.build(3, 32, 10).to(device)
+    model = config.model.build(data.channels, data.image_size, data.num_classes).to(device)
     criterion = nn.CrossEntropyLoss()
-    optimizer = torch.optim.SGD(model.parameters(), lr=config.optimizer.lr, momentum=0.9, weight_decay=5e-4)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
     mixed = args.precision == "bf16-mixed"
-    seconds = dict.fromkeys(("train", "data", "select"), 0.0)
-    for epoch in range(args.epochs + 1):
-        if epoch == 1:
-            seconds = dict.fromkeys(seconds, 0.0)
+    for _ in range(config.trainer.epochs):
         model.train()
-        total = 0.0
+        total = waiting = 0.0
         waited = started = time.perf_counter()
         for images, targets in loader:
-            seconds["data"] += time.perf_counter() - waited
+            waiting += time.perf_counter() - waited
             images, targets = images.to(device), targets.to(device)
             optimizer.zero_grad()
             with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
@@ -182,57 +179,60 @@ def plain_part(args: argparse.Namespace, workers: int) -> dict[str, float]:
             optimizer.step()
             total += loss.item()
             waited = time.perf_counter()
-        seconds["train"] += time.perf_counter() - started
-    return seconds | {"images": args.epochs * len(loader.dataset)}
+        seconds = time.perf_counter() - started
+    return {"images": len(data.train), "train": seconds, "data": waiting, "select": 0.0}
 
 
-def plain_input(args: argparse.Namespace) -> dict[str, float]:
-    _, loader = plain_loader(args, workers=0)
-    return timed_input(lambda epoch: loader, len(loader.dataset))
-
-
-def engine_input(args: argparse.Namespace) -> dict[str, float]:
-    config, data = configure(args, "none")
+def engine_input(args: argparse.Namespace) -> Numbers:
+    config, data = configure(args)
     device = make_fabric(config.trainer).device
 
-    def batches(epoch: int) -> Any:
-        order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(epoch))
-        return data.train.batches(order.split(args.batch_size), epoch, device)
+    def epoch(number: int) -> Iterable:
+        order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(number))
+        return data.train.batches(order.split(args.batch_size), number, device)
 
-    return timed_input(batches, len(data.train))
+    return timed_input(epoch, len(data.train))
 
 
-def timed_input(batches: Any, images: int) -> dict[str, float]:
+def plain_input(args: argparse.Namespace) -> Numbers:
+    _, data = configure(args)
+    loader = plain_loader(args, data, workers=0)
+    return timed_input(lambda number: loader, len(data.train))
+
+
+def timed_input(epoch: Callable[[int], Iterable], images: int) -> Numbers:
     """Go through whole epochs of batches for two seconds at least, after a first one."""
-    for _ in batches(0):
+    for _ in epoch(0):
         pass
-    epochs, started = 0, time.perf_counter()
+    count, started = 0, time.perf_counter()
     while time.perf_counter() - started < 2:
-        epochs += 1
-        for inputs, _ in batches(epochs):
+        count += 1
+        for inputs, _ in epoch(count):
             last = inputs
     last.flatten()[0].item()  # a device is done
     seconds = time.perf_counter() - started
-    return {"train": seconds, "data": seconds, "select": 0.0, "images": epochs * images}
+    return {"images": count * images, "train": seconds, "data": seconds, "select": 0.0}
 
 
-PARTS = {
-    "plain input": plain_input,
-    "engine input": engine_input,
-    **{name: (lambda args, workers=workers: plain_part(args, workers)) for name, workers in PLAIN.items()},
+PARTS: dict[str, Callable[[argparse.Namespace], Numbers]] = {
+    "plain, input alone": plain_input,
+    "engine, input alone": engine_input,
+    "plain, 0 workers": lambda args: plain_part(args, workers=0),
+    "plain, 2 workers": lambda args: plain_part(args, workers=2),
     "engine": engine_part,
     "engine, pruned": lambda args: engine_part(args, args.pruner),
 }
 
 
-def report(args: argparse.Namespace, results: dict[str, list[dict[str, float]]]) -> None:
-    def rate(run: dict[str, float]) -> float:
-        return run["images"] / (run["train"] + run["select"])
+def report(args: argparse.Namespace, results: dict[str, list[Numbers]]) -> None:
+    """Print medians; what is compared was run in the same repeat, where the machine differs least."""
 
-    def ratio(part: str, other: str) -> str:
-        """Runs of one repeat are compared with each other: the machine's mood is nearest there."""
-        ratios = [rate(a) / rate(b) for a, b in zip(results[part], results[other], strict=True)]
-        return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+    def seconds(run: Numbers) -> float:
+        return run["train"] + run["select"]
+
+    def spread(values: Iterable[float]) -> str:
+        values = list(values)
+        return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
     cuda = args.device in ("auto", "cuda") and torch.cuda.is_available()
     name = torch.cuda.get_device_name() if cuda else platform.processor() or platform.machine()
@@ -243,25 +243,28 @@ def report(args: argparse.Namespace, results: dict[str, list[dict[str, float]]])
     )
     print("| part | images/s | data | step | pruning |\n| --- | ---: | ---: | ---: | ---: |")
     for part, runs in results.items():
-        whole = [run["train"] + run["select"] for run in runs]
+        rate = statistics.median(run["images"] / seconds(run) for run in runs)
         data, select = (
-            statistics.median(run[name] / total for run, total in zip(runs, whole, strict=True))
-            for name in ("data", "select")
+            statistics.median(run[key] / seconds(run) for run in runs) for key in ("data", "select")
         )
-        rates = statistics.median(map(rate, runs))
-        print(f"| {part} | {rates:,.0f} | {data:.1%} | {1 - data - select:.1%} | {select:.2%} |")
-    print(f"\ninput path, engine / plain: {ratio('engine input', 'plain input')}")
-    for name in PLAIN:
-        print(f"training, engine / {name}: {ratio('engine', name)}")
-    pairs = zip(results["engine, pruned"], results["engine"], strict=True)
-    saved = [100 * (1 - (a["train"] + a["select"]) / (b["train"] + b["select"])) for a, b in pairs]
-    pruned = [run["pruned_percent"] for run in results["engine, pruned"]]
-    shares = [part / whole for part, whole in zip(saved, pruned, strict=True) if whole]
-    print(
-        f"{args.pruner}: {statistics.median(pruned):.1f}% pruned saves {statistics.median(saved):.1f}% of "
-        f"the time, {statistics.median(shares) if shares else 0:.2f} of it"
-    )
-    print(f"peak memory: {max(run['peak_memory_mib'] for run in results['engine']):,.0f} MiB")
+        print(f"| {part} | {rate:,.0f} | {data:.1%} | {1 - data - select:.1%} | {select:.2%} |")
+    print()
+    for part, other in (
+        ("engine, input alone", "plain, input alone"),
+        ("engine", "plain, 0 workers"),
+        ("engine", "plain, 2 workers"),
+    ):
+        pairs = zip(results[part], results[other], strict=True)
+        ratios = (a["images"] / seconds(a) * seconds(b) / b["images"] for a, b in pairs)
+        print(f"{part} / {other}: {spread(ratios)}")
+    pairs = list(zip(results["engine, pruned"], results["engine"], strict=True))
+    pruned = statistics.median(run["pruned_percent"] for run, _ in pairs)
+    saved = [100 * (1 - seconds(a) / seconds(b)) for a, b in pairs]
+    print(f"{args.pruner}: {pruned:.1f}% pruned, saved % of the time: {spread(saved)}")
+    if pruned:
+        shares = (part / run["pruned_percent"] for part, (run, _) in zip(saved, pairs, strict=True))
+        print(f"saved / pruned: {spread(shares)}")
+    print(f"peak memory of the engine: {max(run['peak_memory_mib'] for run in results['engine']):,.0f} MiB")
 
 
 if __name__ == "__main__":

@@ -79,9 +79,10 @@ def test_cutout_leaves_the_crop_as_it_was(crop):
     assert torch.equal(cut[~erased], plain[~erased])
 
 
-def test_batches_are_channels_last():
+@pytest.mark.parametrize(("size", "last"), [(16, False), (32, True)])
+def test_batches_are_channels_last_where_that_pays(size, last):
     pixels = Pixels((0.5,) * 3, (0.2,) * 3, CropFlip(2, True, True))
-    inputs, _ = next(
-        MemorySplit(random_images(12), torch.zeros(12).long(), pixels, 0).batches([torch.arange(5)], 0, CPU)
-    )
-    assert inputs.is_contiguous(memory_format=torch.channels_last)
+    split = MemorySplit(random_images(12, size), torch.zeros(12).long(), pixels, 0)
+    inputs, _ = next(split.batches([torch.arange(5)], 0, CPU))
+    assert inputs.is_contiguous(memory_format=torch.channels_last) is last
+    assert inputs.is_contiguous() is not last

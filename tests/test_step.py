@@ -251,13 +251,17 @@ def test_parts_must_divide_the_batch():
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
 def test_fused_optimizers_take_the_steps_of_plain_ones(name):
-    models = [nn.Linear(5, 5).double() for _ in range(2)]
+    models = [nn.Conv2d(3, 5, 3).double().to(memory_format=torch.channels_last) for _ in range(2)]
     models[1].load_state_dict(models[0].state_dict())
-    fused, plain = (Optimizer(name=name, lr=0.1, weight_decay=0.01).build(model) for model in models)
+    optimizer = Optimizer(name=name, lr=0.1, weight_decay=0.01)
+    fused, plain = (
+        optimizer.build(model, fused=kind) for model, kind in zip(models, (True, False), strict=True)
+    )
     assert fused.param_groups[0]["fused"]
-    plain.param_groups[0]["fused"] = False
+    assert not plain.param_groups[0]["fused"]
     for seed in range(5):
-        inputs = torch.randn(8, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+        generator = torch.Generator().manual_seed(seed)
+        inputs = torch.randn(8, 3, 6, 6, dtype=torch.float64, generator=generator)
         for model, optimizer in zip(models, (fused, plain), strict=True):
             optimizer.zero_grad()
             model(inputs).square().mean().backward()
@@ -265,7 +269,8 @@ def test_fused_optimizers_take_the_steps_of_plain_ones(name):
     torch.testing.assert_close(models[0].weight, models[1].weight, rtol=1e-12, atol=1e-14)
 
 
-def test_channels_last_is_the_same_model():
+def test_channels_last_is_the_same_model(monkeypatch):
+    monkeypatch.setattr(step_module, "memory_format", lambda size: torch.channels_last)  # as at 32 pixels
     engine = make_engine("model=resnet18")
     weights = engine.model.module.layer1[0].conv1.weight
     assert weights.is_contiguous(memory_format=torch.channels_last)

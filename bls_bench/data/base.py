@@ -12,6 +12,11 @@ from bls_bench.errors import InputError
 CPU = torch.device("cpu")
 
 
+def memory_format(image_size: int) -> torch.memory_format:
+    """Return how inputs and weights lie in memory: channels last, which smaller images only make slower."""
+    return torch.channels_last if image_size >= 32 else torch.contiguous_format
+
+
 class Split(Protocol):
     """One part of a data set. Which samples make a batch, and in which order, is the caller's choice."""
 
@@ -31,9 +36,10 @@ class Split(Protocol):
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield one batch for each (b,) int64 tensor of sample indices, in the order given.
 
-        A batch is (inputs, targets), both on `device`: inputs (b, C, H, W) float32, normalised, channels
-        last, and targets (b,) int64. Random augmentation of sample i depends on the run's seed, `epoch` and i
-        alone, so neither the batch size nor the order nor a resume changes it.
+        A batch is (inputs, targets), both on `device`: inputs (b, C, H, W) float32, normalised, in
+        the `memory_format` of their size, and targets (b,) int64. Random augmentation of sample i depends
+        on the run's seed, `epoch` and i alone, so neither the batch size nor the order nor a resume
+        changes it.
         Raises InputError for a sample that cannot be read.
         """
         ...

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from bls_bench.data.augment import CropFlip, Cutout, ResizedCrop
+from bls_bench.data.base import memory_format
 from bls_bench.streams import stream
 
 
@@ -26,9 +27,9 @@ class Pixels:
     cutout: Cutout | None = None
 
     def normalise(self, images: Tensor) -> Tensor:
-        """Turn (b, C, H, W) images of values up to 255 into normalised float32 ones, channels last."""
+        """Turn (b, C, H, W) images of values up to 255 into normalised float32 ones."""
         mean, std = _channels(self.mean, images.device), _channels(self.std, images.device)
-        inputs = images.to(torch.float32, copy=True, memory_format=torch.channels_last)
+        inputs = images.to(torch.float32, copy=True, memory_format=memory_format(images.shape[-1]))
         return inputs.div_(255).sub_(mean).div_(std)
 
     def __call__(self, images: Tensor, crops: Tensor | None, squares: Tensor | None) -> Tensor:
