@@ -16,6 +16,7 @@ from bls_bench.models import Model
 from bls_bench.optim import Optimizer, Schedule
 from bls_bench.pruning.pruner import Pruner
 from bls_bench.pruning.scorers import Scorer
+from bls_bench.static.pruner import StaticPruner
 from bls_bench.tasks.base import Task
 from bls_bench.tracking import Logger
 
@@ -156,7 +157,7 @@ def load(cfg: DictConfig) -> Config:
         values, parts[group] = _made(cls, node, f"{group}.")
         resolved[group] = {key: node[key] for key in node if key == "_target_"} | values
     config = Config(**parts, resolved=resolved)
-    check_pair(groups["task"]["_target_"], config.task, config.scorer)
+    check_parts(groups["task"]["_target_"], config.task, config.scorer, config.pruner)
     try:
         config.pruner.plan(config.trainer.epochs)
     except ValueError as error:
@@ -164,11 +165,22 @@ def load(cfg: DictConfig) -> Config:
     return config
 
 
-def check_pair(task_name: str, task: Task, scorer: Scorer) -> None:
-    """Raise InputError if the scorer needs per-sample losses and the task has none."""
+def check_parts(task_name: str, task: Task, scorer: Scorer, pruner: Pruner) -> None:
+    """Raise InputError if scorer or pruner need something of the samples that the task does not tell."""
+    name, signals = task_name.rpartition(".")[2].lower(), getattr(task, "signals", ())
     if scorer.per_sample and not task.per_sample:
-        name = task_name.rpartition(".")[2].lower()
         raise InputError(f"scorer: task {name} gives only a batch loss: use scorer=bls")
+    if scorer.signal and scorer.signal not in signals:
+        raise InputError(f"scorer: task {name} gives no {scorer.signal} of a sample: use scorer=per_sample")
+    if scorer.signal and task != task.unmixed():
+        raise InputError(
+            f"scorer: samples mixed by task.mixup or task.cutmix have no {scorer.signal} of their own: "
+            "use scorer=per_sample"
+        )
+    if isinstance(pruner, StaticPruner) and pruner.scoring_epochs and not signals:
+        raise InputError(
+            f"pruner: task {name} gives no outputs to choose samples by: use pruner=static_random"
+        )
 
 
 def _target(group: str, node: dict[Any, Any]) -> type:

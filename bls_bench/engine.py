@@ -145,7 +145,7 @@ class Engine:
         timed = self._clock.time("compile") if self._one_step.compiles(inputs) else nullcontext()
         with timed:
             place = self.state.epoch, self.step, self.fabric.global_rank
-            self.state.record(batch.indices, self._one_step(batch, inputs, targets, *place))
+            self.state.record(batch.indices, *self._one_step(batch, inputs, targets, *place))
 
     def _set_rate(self, progress: float) -> None:
         for group in self.optimizer.param_groups:
@@ -213,8 +213,17 @@ class Engine:
             "epochs": len(self.history),
             "num_samples": self.state.num_samples,
             "samples_trained": sum(metrics["trained"] for metrics in self.history),
+            **self._scoring(),
             **totals(self.history),
         }
+
+    def _scoring(self) -> dict[str, float]:
+        """What a static pruner's scoring run took, and the pruned % with it counted as training."""
+        cost = self.config.pruner.cost
+        if not cost:
+            return {}
+        share = cost["scoring_samples"] / (self.state.num_samples * self.state.epochs_asked)
+        return {**cost, "pruned_percent_with_scoring": self.state.pruned_percent - 100 * share}
 
 
 def share_batch(config: Config, num_samples: int, world_size: int) -> int:

@@ -82,6 +82,23 @@ def _use_small_stem(model: ResNet, channels: int) -> None:
     model.maxpool = nn.Identity()
 
 
+class LastInput:
+    """Keeps what a model's last layer, its classifier, gets: `value`, (b, d), once the model has run."""
+
+    def __init__(self, model: nn.Module, name: str) -> None:
+        """name: the model's, for the message. Raises InputError if it has no single linear last layer."""
+        layer = model.get_classifier()
+        if not isinstance(layer, nn.Linear | nn.Conv2d):
+            raise InputError(
+                f"model.name={name} has no single linear last layer, which this method looks into"
+            )
+        self.value: Tensor | None = None
+        layer.register_forward_pre_hook(self._keep)
+
+    def _keep(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        self.value = inputs[0].detach().flatten(1)
+
+
 @torch.no_grad()
 def _check_forward(model: nn.Module, channels: int, image_size: int) -> None:
     """Find out now, not in the first step, that a model cannot take this image size."""
@@ -103,6 +120,10 @@ class ResNet20(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = F.relu(self.norm(self.stem(x)))
         return self.head(self.blocks(x).mean((2, 3)))
+
+    def get_classifier(self) -> nn.Module:
+        """As timm's models name their last layer."""
+        return self.head
 
 
 class _Block(nn.Module):

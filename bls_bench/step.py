@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from bls_bench.config import Config
 from bls_bench.data.base import Data, memory_format
 from bls_bench.errors import InputError, folded
+from bls_bench.models import LastInput
 from bls_bench.pruning.selection import Batch
 from bls_bench.tasks.mixing import rebuilt_losses
 
@@ -51,6 +52,9 @@ class Step:
                 f"got {trainer.batch_size}"
             )
         model = model.to(memory_format=memory_format(data.image_size))
+        # The one signal that the output does not tell.
+        looks_inside = config.scorer.signal == "gradient_norm"
+        self._last = LastInput(model, config.model.name) if looks_inside else None
         # On a CPU fused optimizers copy weights that lie channels last, and are the slower ones.
         optimizer = config.optimizer.build(model, fused=fabric.device.type == "cuda")
         self.model, self.optimizer = fabric.setup(model, optimizer)
@@ -72,33 +76,44 @@ class Step:
         """Where compiled code is not to run: on shapes that come once, each of which it would compile."""
         return torch.compiler.set_stance("force_eager") if self._compiled else nullcontext()
 
-    def __call__(self, batch: Batch, inputs: Tensor, targets: Tensor, *place: int) -> Tensor:
-        """Make a step; returns the unweighted loss to record. place: epoch, step and process."""
+    def __call__(
+        self, batch: Batch, inputs: Tensor, targets: Tensor, *place: int
+    ) -> tuple[Tensor, Tensor | None]:
+        """Make a step; returns the unweighted loss to record, and the signal if the scorer asks for one.
+
+        place: epoch, step and process.
+        """
         if self.compiles(inputs):
             self._compile()
-        labels, logits = targets, None
+        labels, signal = targets, self.config.scorer.signal
+        seen: list[tuple[Tensor, ...]] | None = [] if signal else None
         # Only an epoch's last batch can be odd. It is trained on as it is.
         if self.mixing and len(inputs) % 2 == 0:
             inputs, targets = self.mixing(inputs, targets, *place)
-            logits = []
+            seen = []
         with nullcontext() if len(inputs) == self.batch_size else self.eagerly():
-            loss = self._descend(batch, inputs, targets, logits)
+            loss = self._descend(batch, inputs, targets, seen)
         if self.average is not None:
             self.average.update(self.model.module)
-        if logits and self.config.scorer.per_sample:
-            return rebuilt_losses(torch.cat(logits), labels)
-        return loss
+        if not seen or not self.config.scorer.per_sample:
+            return loss, None
+        logits, *features = (torch.cat(parts) for parts in zip(*seen, strict=True))
+        if signal is None:
+            return rebuilt_losses(logits, labels), None
+        return loss, self.config.task.signal(signal, logits, labels, features[0] if features else None)
 
-    def _descend(self, batch: Batch, inputs: Tensor, targets: Tensor, logits: list[Tensor] | None) -> Tensor:
+    def _descend(
+        self, batch: Batch, inputs: Tensor, targets: Tensor, seen: list[tuple[Tensor, ...]] | None
+    ) -> Tensor:
         """Sum the gradients of the parts and update the weights; returns the loss of the whole batch.
 
-        logits: the model's outputs are added here, if given.
+        seen: if given, gets the model's outputs, and its last layer's inputs where those are looked at.
         """
 
         def model(part: Tensor) -> Tensor:
             output = self.model(part)
-            if logits is not None:
-                logits.append(output.detach())
+            if seen is not None:
+                seen.append((output.detach(), *([] if self._last is None else [self._last.value])))
             return output
 
         # BatchNorm needs two samples in a part; the parts of a short batch may be one smaller.

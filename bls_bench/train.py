@@ -19,6 +19,7 @@ from bls_bench.errors import InputError
 from bls_bench.messages import EXPECTED, code_of, one_line, tell
 from bls_bench.pruning.state import NonFiniteLossError
 from bls_bench.records import Record
+from bls_bench.static.scoring import prepare
 from bls_bench.stopping import Interrupted, StopSignal
 from bls_bench.summary import announce, report
 from bls_bench.tracking import Tracker
@@ -88,10 +89,13 @@ def run(config: Config, experiment: str | None = None) -> dict[str, Any]:
 
 def _train(config: Config, fabric: Fabric, record: Record | None, experiment: str | None) -> dict[str, Any]:
     data = config.dataset.load(config.seed, fabric.device)
+    path = Path(fabric.broadcast(str(record.checkpoint if record else "")))
+    resumed = path.exists()
+    if not resumed:
+        prepare(config, data, fabric)
     engine = Engine(config, data, fabric)
     announce(config, engine.state.num_epochs, fabric)
-    path = Path(fabric.broadcast(str(record.checkpoint if record else "")))
-    if path.exists():
+    if resumed:
         engine.load(path)
         fabric.print(f"going on from epoch {engine.state.epoch + 1}, step {engine.step}")
     tracker = Tracker()

@@ -271,6 +271,16 @@ def test_two_processes_make_one_record(tmp_path):
     assert "trainer.batch_size=31 cannot be shared by 2 processes" in err
 
 
+def test_two_processes_choose_the_same_samples(tmp_path):
+    run = (*TINY, "pruner=static_el2n", "pruner.balanced=true", "pruner.scoring_epochs=1")
+    code, _, err = finish(torchrun(*run, "scorer=gradient_norm", "trainer.device=cpu", cwd=tmp_path))
+    assert code == 0, err
+    (folder,) = (tmp_path / "outputs").iterdir()
+    # Had they chosen differently, a sample would be trained on twice, which is refused.
+    assert [(line["kept"], line["trained"]) for line in metrics(folder)] == [(50, 50)] * 3
+    assert json.loads((folder / "result.json").read_text())["scoring_samples"] == 200
+
+
 @pytest.mark.slow
 def test_two_processes_stop_together_and_resume_exactly(tmp_path):
     # Epochs of seven steps: shorter than the steps between two agreements on a signal.

@@ -74,8 +74,13 @@ def test_every_option_that_is_promised_is_there():
         "dataset": "digits cifar10 cifar100 imagefolder imagenet",
         "model": "resnet18 resnet50 resnet20 efficientnet_b0 mobilenetv3_small_050 vit_tiny swin_tiny timm",
         "pruner": "none random infobatch infobatch_quantile seta repb bls_infobatch bls_seta bls_repb "
-        "noema_infobatch noema_seta",
-        "scorer": "per_sample bls no_ema random bls_centered residual",
+        "noema_infobatch noema_seta epsilon_greedy ucb selective_backprop importance "
+        "importance_gradient_norm repb_gradient_norm repb_importance proxy_topk static_random static_el2n "
+        "static_grand static_forgetting static_least_confidence static_margin static_entropy static_herding "
+        "static_kcenter static_contextual_diversity static_deepfool static_craig static_glister "
+        "static_influence static_dp",
+        "scorer": "per_sample bls no_ema random bls_centered residual gradient_norm error_norm entropy "
+        "margin",
         "optimizer": "sgd adamw lars lamb",
         "scheduler": "onecycle cosine constant",
         "logger": "wandb none",

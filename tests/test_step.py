@@ -11,6 +11,7 @@ from bls_bench import step as step_module
 from bls_bench.errors import InputError
 from bls_bench.models import Model
 from bls_bench.optim import Optimizer
+from bls_bench.pruning.signals import gradient_norm
 from bls_bench.stopping import Interrupted
 from bls_bench.tasks.mixing import Mixing, rebuilt_losses
 from bls_bench.train import run
@@ -68,6 +69,26 @@ def test_a_batch_in_parts_goes_through_the_model_in_parts(monkeypatch):
 def compile_with(monkeypatch, backend):
     monkeypatch.setattr(step_module, "BACKEND", backend)
     torch._dynamo.reset()
+
+
+def test_the_signal_is_that_of_the_step_and_its_parts():
+    engine = make_engine("scorer=gradient_norm", "trainer.accumulate=4")
+    outputs, features = [], []
+    engine.model.module.register_forward_hook(lambda *seen: outputs.append(seen[2].detach()))
+    engine.model.module.head.register_forward_pre_hook(lambda *seen: features.append(seen[1][0].detach()))
+    engine._train(engine._batches(engine.state.begin_epoch()), 0, False, StopAt(1))
+    indices, signal = engine.state._log.indices[0], engine.state._log.signals[0]
+    expected = gradient_norm(torch.cat(outputs), engine.data.train.targets[indices], torch.cat(features))
+    assert len(outputs) == 4
+    assert torch.equal(signal, expected)
+
+
+def test_a_compiled_model_gives_the_same_signals(monkeypatch, tmp_path):
+    compile_with(monkeypatch, lambda graph, inputs: graph)
+    run = ("pruner=repb", "scorer=gradient_norm")
+    _, plain = train(tmp_path / "plain", *run)
+    _, compiled = train(tmp_path / "compiled", *run, "trainer.compile=default")
+    assert without_times(compiled) == without_times(plain)
 
 
 def test_compiling_compiles_once_and_changes_no_number(monkeypatch, tmp_path):

@@ -20,7 +20,16 @@ def memory_format(image_size: int) -> torch.memory_format:
 class Split(Protocol):
     """One part of a data set. Which samples make a batch, and in which order, is the caller's choice."""
 
+    @property
+    def targets(self) -> Tensor:
+        """(N,) int64 on the CPU."""
+        ...
+
     def __len__(self) -> int: ...
+
+    def plain(self) -> "Split":
+        """The same samples without the augmentation of whole batches; random crops of files stay."""
+        ...
 
     def batches(
         self, index_batches: Sequence[Tensor], epoch: int, device: torch.device

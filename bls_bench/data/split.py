@@ -1,5 +1,6 @@
 """How a split makes batches of pixels, and the split whose images lie on the training device."""
 
+import copy
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -55,6 +56,12 @@ class BatchSplit:
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    def plain(self) -> "BatchSplit":
+        """See `Split.plain`."""
+        split = copy.copy(self)
+        split.pixels = Pixels(self.pixels.mean, self.pixels.std)
+        return split
 
     def batches(
         self, index_batches: Sequence[Tensor], epoch: int, device: torch.device

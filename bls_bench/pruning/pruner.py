@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -52,7 +52,10 @@ class Pruner:
     """Base of all pruners: a dataclass of settings, and `select`.
 
     `observe` and the state methods are for pruners that remember something between epochs; most do not.
+    cost: what a pruner took before training, `scoring_seconds` and `scoring_samples`; most take nothing.
     """
+
+    cost: ClassVar[dict[str, float]] = {}
 
     def select(self, epoch: Epoch) -> Selection:
         raise NotImplementedError

@@ -48,9 +48,14 @@ class RePBPruner(RatedPruner):
         if len(visits.indices) == 0:
             return
         visited = scores.index_select(0, visits.indices)
-        sizes = window_sizes(visits, self.window) if self.window_pruning else torch.tensor([len(visited)])
+        sizes = self._window_sizes(visits)
         means = repeated(segment_means(visited, sizes), sizes)
         self._verdict.scatter_(0, visits.indices, STAYS + (visited < means).to(torch.uint8))
+
+    def _window_sizes(self, visits: Visits) -> Tensor:
+        if self.window_pruning:
+            return window_sizes(visits, self.window)
+        return torch.tensor([len(visits.indices)])
 
     def prunable(self, num_epochs: int) -> range:
         """All but the first epoch, before which there are no scores."""

@@ -18,9 +18,11 @@ class Scorer:
     """Base of all scorers: turns the visits of one epoch into scores.
 
     per_sample: whether the losses of the single samples are needed, or batch losses are enough.
+    signal: what is needed of each sample beside its loss: None, or one of `pruning.signals.SIGNALS`.
     """
 
     per_sample: ClassVar[bool] = False
+    signal: ClassVar[str | None] = None
 
     def update(self, scores: Tensor, counts: Tensor, visits: Visits, generator: torch.Generator) -> None:
         """Write the new scores into `scores`, in place.

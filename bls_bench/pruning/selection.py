@@ -108,6 +108,15 @@ class Selection:
         return self if self.weights is None else Selection(self.indices, self.weights.to(device))
 
 
+def largest(values: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Return where the `count` largest of the (n,) values are, (count,) int64; NaN counts as larger than all.
+
+    Ties are drawn at random: the order in which the samples are stored decides nothing.
+    """
+    order = permutation(len(values), generator).long()
+    return order[values[order].topk(count, sorted=False).indices]
+
+
 def permutation(n: int, generator: torch.Generator) -> Tensor:
     """Return the numbers 0 to n - 1 in a random order, (n,), of the type for n samples."""
     return torch.randperm(n, generator=generator, dtype=index_type(n))
@@ -116,3 +125,8 @@ def permutation(n: int, generator: torch.Generator) -> Tensor:
 def index_type(n: int) -> torch.dtype:
     """Return int32 where it can number n samples, since it is twice as fast and half as large; else int64."""
     return torch.int32 if n < 2**31 else torch.int64
+
+
+def marked(indices: Tensor, num_samples: int) -> Tensor:
+    """Say which samples the (K,) int64 `indices` name, (num_samples,) bool."""
+    return torch.zeros(num_samples, dtype=torch.bool).index_fill_(0, indices, True)

@@ -128,12 +128,14 @@ class PruningState:
             raise ValueError(f"{name} leaves none of the {self.num_samples} samples to train on")
         return self._upcoming
 
-    def record(self, indices: Tensor, loss: Tensor) -> None:
+    def record(self, indices: Tensor, loss: Tensor, signal: Tensor | None = None) -> None:
         """Note the unweighted loss of a batch: (b,) per sample, or the 0-d mean.
 
         indices: (b,) int64. A scorer that needs no per-sample losses averages a vector.
-        Raises RuntimeError outside an epoch, TypeError for a 0-d loss under a per-sample scorer,
-        ValueError for another shape, an empty batch, or a change of kind or device within the epoch.
+        signal: (b,) on the device of the loss, what the scorer asks for beside it (`Scorer.signal`).
+        Raises RuntimeError outside an epoch, TypeError for a 0-d loss under a per-sample scorer or a signal
+        missing or not asked for, ValueError for another shape, an empty batch, or a change of kind or
+        device within the epoch.
         """
         if self._selection is None:
             raise RuntimeError("record is for an open epoch: call begin_epoch first")
@@ -145,6 +147,7 @@ class PruningState:
                 )
         elif loss.shape != indices.shape:
             raise ValueError(f"expected {len(indices)} losses, one a sample, got shape {tuple(loss.shape)}")
+        self._check_signal(indices, signal)
         if len(indices) == 0:
             raise ValueError("a batch must hold at least 1 sample, got none")
         ndim, device = self._log.kind or (loss.ndim, None)
@@ -152,7 +155,17 @@ class PruningState:
             raise ValueError(f"expected the loss on {device}, as before, and got it on {loss.device}")
         if ndim != loss.ndim:
             raise ValueError("an epoch takes per-sample losses or batch losses, not some of each")
-        self._log.append(indices, loss)
+        self._log.append(indices, loss, signal)
+
+    def _check_signal(self, indices: Tensor, signal: Tensor | None) -> None:
+        name, wanted = type(self.scorer).__name__, self.scorer.signal
+        if (signal is None) != (wanted is None):
+            found = "none was" if signal is None else "one was"
+            raise TypeError(
+                f"{name} scores by {wanted or 'the loss alone'}: {found} recorded beside the loss"
+            )
+        if signal is not None and signal.shape != indices.shape:
+            raise ValueError(f"expected {len(indices)} signals, one a sample, got {tuple(signal.shape)}")
 
     def end_epoch(self) -> Visits:
         """Score the open epoch and close it; returns what all processes observed in it.
@@ -186,6 +199,8 @@ class PruningState:
                 bad -= visits.batches_per_process[process]
                 process += 1
             raise NonFiniteLossError(self.epoch, bad, value)
+        if visits.signals is not None and not visits.signals.isfinite().all():
+            raise ValueError(f"the {self.scorer.signal} of a sample is not finite in epoch {self.epoch}")
         visited = torch.zeros(self.num_samples, dtype=torch.bool)
         if len(visits.indices) == 0:
             return visited
@@ -213,6 +228,7 @@ class PruningState:
                 "batch_losses": merged.batch_losses,
                 "losses": merged.losses,
                 "batches_per_process": merged.batches_per_process,
+                "signals": merged.signals,
             }
         return {
             "num_samples": self.num_samples,

@@ -15,6 +15,7 @@ class Visits:
     batch_losses: (n,) float32, the mean loss of each batch.
     losses: (M,) float32, the losses of the samples; None where only batch losses were recorded.
     batches_per_process: how many of the n batches each process made.
+    signals: (M,) float32, what the scorer asked of the task for each sample; None where it asks nothing.
     """
 
     indices: Tensor
@@ -22,6 +23,7 @@ class Visits:
     batch_losses: Tensor
     losses: Tensor | None
     batches_per_process: list[int]
+    signals: Tensor | None = None
 
     def per_sample(self, batch_values: Tensor) -> Tensor:
         """Repeat one value a batch, (n,), for every sample of the batch, (M,)."""
@@ -52,17 +54,19 @@ class VisitLog:
     given: Tensor
     sizes: list[int] = field(default_factory=list)
     kind: tuple[int, torch.device | None] | None = None
-    _recent: list[tuple[Tensor, Tensor]] = field(default_factory=list)
-    _indices: list[Tensor] = field(default_factory=list)
-    _losses: list[Tensor] = field(default_factory=list)
+    # Indices, losses and, if the scorer asks for them, signals: of single batches, and of many joined.
+    _recent: list[tuple[Tensor, ...]] = field(default_factory=list)
+    _packs: list[tuple[Tensor, ...]] = field(default_factory=list)
     _packed: int = 0
     _in_order: bool = True
 
-    def append(self, indices: Tensor, loss: Tensor) -> None:
+    def append(self, indices: Tensor, loss: Tensor, signal: Tensor | None = None) -> None:
         if self.kind is None or self.kind[1] is None:
-            self._recent = [(own, losses.to(loss.device)) for own, losses in self._recent]
-            self.kind = loss.ndim, loss.device
-        self._recent.append((indices, loss.detach()))
+            to = loss.device
+            self._recent = [(own, *(value.to(to) for value in values)) for own, *values in self._recent]
+            self.kind = loss.ndim, to
+        values = (loss,) if signal is None else (loss, signal)
+        self._recent.append((indices, *(value.detach() for value in values)))
         self.sizes.append(len(indices))
         if len(self._recent) >= PACK:
             self._pack()
@@ -70,14 +74,13 @@ class VisitLog:
     def _pack(self) -> None:
         if not self._recent:
             return
-        batches, losses = zip(*self._recent, strict=True)
-        self._recent = []
-        indices = torch.cat(batches)
+        columns = zip(*self._recent, strict=True)
+        indices, *values = (torch.cat([part.view(-1) for part in column]) for column in columns)
         given = self.given[self._packed : self._packed + len(indices)]
         self._in_order = self._in_order and torch.equal(given, indices)
         self._packed += len(indices)
-        self._indices.append(given if self._in_order else indices)
-        self._losses.append(torch.cat([loss.view(-1) for loss in losses]))
+        self._packs.append((given if self._in_order else indices, *values))
+        self._recent = []
 
     @property
     def indices(self) -> Tensor:
@@ -85,22 +88,25 @@ class VisitLog:
         self._pack()
         if self._in_order:
             return self.given[: self._packed]
-        self._indices = [torch.cat(self._indices)]
-        return self._indices[0]
+        return torch.cat([indices for indices, *_ in self._packs])
 
     def visits(self) -> Visits:
         """Put the epoch together, on the CPU: the one moment at which the device is waited for.
 
         Batches are taken as all per-sample or all scalar; `PruningState.record` sees to that.
         """
-        indices = self.indices.cpu()
+        indices, sizes = self.indices, torch.tensor(self.sizes, dtype=torch.int64)
         if self.kind is None:
-            return Visits(indices, torch.tensor(self.sizes).long(), torch.zeros(0), None, [0])
-        self._losses = [torch.cat(self._losses)] if len(self._losses) > 1 else self._losses
-        losses, sizes = self._losses[0].float().cpu(), torch.tensor(self.sizes)
+            return Visits(indices, sizes, torch.zeros(0), None, [0])
+        if len(self._packs) > 1:
+            _, *columns = zip(*self._packs, strict=True)
+            self._packs = [(indices, *map(torch.cat, columns))]
+        _, losses, *signals = (values.cpu() for values in self._packs[0])
+        losses = losses.float()
         if self.kind[0] == 0:
             return Visits(indices, sizes, losses, None, [len(sizes)])
-        return Visits(indices, sizes, segment_means(losses, sizes), losses, [len(sizes)])
+        signal = signals[0].float() if signals else None
+        return Visits(indices, sizes, segment_means(losses, sizes), losses, [len(sizes)], signal)
 
     def load(self, visits: Visits, rank: int, world_size: int) -> None:
         """Take back the batches that process `rank` had made of an interrupted epoch.
@@ -115,10 +121,12 @@ class VisitLog:
             return
         first = sum(visits.batches_per_process[:rank])
         own = slice(first, first + visits.batches_per_process[rank])
-        losses = visits.batch_losses.unbind() if visits.losses is None else visits.losses.split(sizes)
-        self._recent = list(zip(visits.indices.split(sizes)[own], losses[own], strict=True))
+        columns = [visits.indices.split(sizes)]
+        columns += [visits.batch_losses.unbind() if visits.losses is None else visits.losses.split(sizes)]
+        columns += [] if visits.signals is None else [visits.signals.split(sizes)]
+        self._recent = list(zip(*(column[own] for column in columns), strict=True))
         self.sizes = sizes[own]
-        self.kind = (losses[0].ndim, None) if self.sizes else None
+        self.kind = (columns[1][0].ndim, None) if self.sizes else None
 
 
 def segment_means(values: Tensor, sizes: Tensor) -> Tensor:

@@ -1,11 +1,12 @@
 """Classification into one of several classes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bls_bench.pruning.signals import SIGNALS
 from bls_bench.tasks.mixing import Mixing
 
 
@@ -19,6 +20,7 @@ class Classification:
 
     per_sample: ClassVar[bool] = True
     metric: ClassVar[str] = "accuracy"
+    signals: ClassVar[tuple[str, ...]] = tuple(SIGNALS)
     label_smoothing: float = 0.0
     mixup: float = 0.0
     cutmix: float = 0.0
@@ -35,6 +37,14 @@ class Classification:
         if self.mixup == self.cutmix == 0:
             return None
         return Mixing(self.mixup, self.cutmix, classes, seed)
+
+    def unmixed(self) -> "Classification":
+        """The same task on the samples as they are."""
+        return replace(self, mixup=0.0, cutmix=0.0)
+
+    def signal(self, name: str, logits: Tensor, targets: Tensor, features: Tensor | None) -> Tensor:
+        """Return one of SIGNALS, (b,) float32; features: (b, d) or None, the last layer's input."""
+        return SIGNALS[name](logits, targets, features)
 
     def loss(self, model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
         return F.cross_entropy(

@@ -5,10 +5,13 @@ from functools import partial
 import pytest
 import torch
 
+from bls_bench.pruning.epsilon_greedy import EpsilonGreedyPruner
+from bls_bench.pruning.importance import ImportancePruner
 from bls_bench.pruning.infobatch import InfoBatchPruner
 from bls_bench.pruning.pruner import NoPruning
 from bls_bench.pruning.random import RandomPruner
 from bls_bench.pruning.repb import RePBPruner
+from bls_bench.pruning.repb_importance import RePBImportancePruner
 from bls_bench.pruning.scorers import (
     BatchLossScore,
     CentredBatchLossScore,
@@ -16,8 +19,11 @@ from bls_bench.pruning.scorers import (
     RandomScore,
     ResidualScore,
 )
+from bls_bench.pruning.selective_backprop import SelectiveBackpropPruner
 from bls_bench.pruning.seta import SeTaPruner
+from bls_bench.pruning.signal_scorers import GradientNorm
 from bls_bench.pruning.state import PruningState
+from bls_bench.pruning.ucb import UCBPruner
 
 PRUNERS = [
     pytest.param(NoPruning, id="none"),
@@ -32,6 +38,11 @@ PRUNERS = [
     pytest.param(RePBPruner, id="repb"),
     pytest.param(lambda: RePBPruner(window=3, rescale=False), id="repb_window"),
     pytest.param(lambda: RePBPruner(window_pruning=False), id="repb_global"),
+    pytest.param(EpsilonGreedyPruner, id="epsilon_greedy"),
+    pytest.param(UCBPruner, id="ucb"),
+    pytest.param(SelectiveBackpropPruner, id="selective_backprop"),
+    pytest.param(ImportancePruner, id="importance"),
+    pytest.param(lambda: RePBImportancePruner(window=3), id="repb_importance"),
     pytest.param(lambda: InfoBatchPruner(target=0.7), id="infobatch_target"),
     pytest.param(lambda: SeTaPruner(target=0.5, match="epochs"), id="seta_match"),
     pytest.param(lambda: RePBPruner(target=0.6), id="repb_target"),
@@ -59,6 +70,7 @@ SCORERS = [
     pytest.param(RandomScore, id="random"),
     pytest.param(CentredBatchLossScore, id="bls_centered"),
     pytest.param(ResidualScore, id="residual"),
+    pytest.param(GradientNorm, id="signal"),
 ]
 
 
@@ -66,9 +78,15 @@ def run_epoch(state, losses, batch_size=32, drop_last=False):
     """Train one epoch on fixed `losses` (N,); returns its selection and its visits."""
     selection = state.begin_epoch()
     for batch in selection.batches(batch_size, drop_last):
-        own = losses[batch.indices]
-        state.record(batch.indices, own if state.scorer.per_sample else own.mean())
+        record(state, batch.indices, losses)
     return selection, state.end_epoch()
+
+
+def record(state, indices, losses):
+    """Record a batch as the scorer wants it; the signal of a sample is the square of its loss."""
+    own = losses[indices]
+    signal = None if state.scorer.signal is None else own**2
+    state.record(indices, own if state.scorer.per_sample else own.mean(), signal)
 
 
 def make_state(pruner, scorer=None, n=1000, epochs=10, seed=0):

@@ -13,7 +13,7 @@ from bls_bench.pruning.selection import Selection
 from bls_bench.pruning.state import NonFiniteLossError, PruningState
 from bls_bench.pruning.visits import PACK
 
-from .helpers import PRUNERS, SCORERS, make_state, run_epoch, skewed_losses
+from .helpers import PRUNERS, SCORERS, make_state, record, run_epoch, skewed_losses
 
 pytestmark = pytest.mark.pruning
 
@@ -60,8 +60,7 @@ class TestEveryPair:
                     torch.save(state.state_dict(), tmp_path / "state.pt")
                     state = make_state(pruner(), scorer(), n=n)
                     state.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
-                own = losses[batch.indices]
-                state.record(batch.indices, own if state.scorer.per_sample else own.mean())
+                record(state, batch.indices, losses)
             state.end_epoch()
             state = pickle.loads(pickle.dumps(copy.deepcopy(state)))
         same(whole, state)

@@ -1,0 +1,70 @@
+"""Importance sampling: keep samples with probabilities in proportion to their scores, and reweight."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from bls_bench.pruning.pruner import Epoch, check_fraction
+from bls_bench.pruning.rate import RatedPruner
+from bls_bench.pruning.selection import Selection
+
+
+@dataclass(kw_only=True)
+class ImportancePruner(RatedPruner):
+    """Importance sampling (Katharopoulos & Fleuret 2018; Salaun et al. 2023), a sample at most once an epoch.
+
+    Each sample is drawn on its own (Poisson sampling) with probability pi_i = min(1, c * q_i), c such that
+    (1 - prune_ratio) * N are expected, and weighs 1 / pi_i: the weighted sum of losses is unbiased.
+    q_i is the score, 0 if negative, mixed with a share `smoothing` of the mean score, which bounds the
+    weights by 1 / (smoothing * (1 - prune_ratio)). Samples without a score count as the mean; before any is
+    scored, the epoch is whole.
+    """
+
+    most: ClassVar[float] = 0.95
+
+    smoothing: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_fraction("smoothing", self.smoothing)
+
+    def prunable(self, num_epochs: int) -> range:
+        """All but the first epoch, before which there are no scores."""
+        return range(1, num_epochs)
+
+    def select(self, epoch: Epoch) -> Selection:
+        if epoch.scores.isnan().all():
+            return epoch.everything()
+        share, whole = self.share(epoch), torch.tensor([epoch.num_samples])
+        chances = inclusion(epoch.scores, whole, 1 - share, self.smoothing).float()
+        kept = torch.rand(epoch.num_samples, generator=epoch.generator) < chances
+        return Selection.of(kept, epoch.generator, 1 / chances, prune_ratio=share)
+
+
+def inclusion(scores: Tensor, sizes: Tensor, share: float, smoothing: float) -> Tensor:
+    """Return the probabilities, (M,) float64, to draw each sample with; they sum to share * size per segment.
+
+    scores: (M,), NaN where there is none; sizes: (n,) int64, the lengths of the consecutive segments that
+    each are sampled on their own.
+    """
+    segment = torch.arange(len(sizes)).repeat_interleave(sizes)
+
+    def sums(values: Tensor) -> Tensor:
+        return torch.zeros(len(sizes), dtype=torch.float64).index_add_(0, segment, values.double())
+
+    known = ~scores.isnan()
+    values = scores.double().clamp(min=0).nan_to_num(0)
+    mean = (sums(values) / sums(known).clamp(min=1))[segment]
+    values = torch.where(known, values, mean)
+    # The tiny share lets equal chances take over where too few scores are above 0.
+    values = values + (smoothing + 1e-12) * (mean - values) + 1e-30
+    certain = torch.zeros_like(known)
+    while True:
+        # Whoever reaches 1 is certain; the others share what is left in proportion.
+        factor = (share * sizes - sums(certain)) / sums(values.masked_fill(certain, 0)).clamp(min=1e-300)
+        chances = torch.where(certain, 1.0, values * factor[segment])
+        if not (more := (chances > 1) & ~certain).any():
+            return chances
+        certain |= more

@@ -1,0 +1,65 @@
+"""RePB with importance sampling inside its windows."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bls_bench.pruning.importance import inclusion
+from bls_bench.pruning.pruner import Epoch, check_fraction
+from bls_bench.pruning.repb import RePBPruner
+from bls_bench.pruning.visits import Visits
+
+
+@dataclass(kw_only=True)
+class RePBImportancePruner(RePBPruner):
+    """RePB (ICLR 2026, Table 9) with the sampling of Salaun et al. (2023) in place of its threshold.
+
+    A sample of a window stays with a probability in proportion to its score, 1 - prune_ratio on average over
+    the window; `smoothing` is the share of the window's mean score that is mixed in. All else is RePB's.
+    """
+
+    smoothing: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_fraction("smoothing", self.smoothing)
+        # The last epoch: its samples, (M,) int64, their scores, (M,), and the sizes of its windows.
+        self._seen = torch.zeros(0, dtype=torch.int64)
+        self._scores, self._sizes = torch.zeros(0), torch.zeros(0, dtype=torch.int64)
+
+    def observe(self, visits: Visits, scores: Tensor) -> None:
+        super().observe(visits, scores)
+        self._seen, self._scores = visits.indices, scores.index_select(0, visits.indices)
+        self._sizes = self._window_sizes(visits)
+
+    def natural_share(self, num_epochs: int) -> float:
+        kept = 1 - self.prune_ratio
+        epochs = self.prunable(num_epochs)
+        shares = [self.prune_ratio if self.resample else 1 - kept**e for e in epochs]
+        return sum(shares) / num_epochs
+
+    def _lucky(self, epoch: Epoch) -> Tensor:
+        return self._drawn(epoch, self.prune_ratio)
+
+    def _sent_to_target(self, epoch: Epoch) -> tuple[Tensor, float]:
+        rho = self.share(epoch)
+        if not self.resample:
+            there = len(self._seen) / epoch.num_samples
+            rho = min(max(1 - (1 - rho) / max(there, 1e-9), 0.0), 1.0)
+        return self._drawn(epoch, rho), rho
+
+    def _drawn(self, epoch: Epoch, rho: float) -> Tensor:
+        chances = torch.full((epoch.num_samples,), 1 - rho if self.resample else 0.0)
+        within = inclusion(self._scores, self._sizes, 1 - rho, self.smoothing)
+        chances[self._seen] = within.float()
+        return torch.rand(epoch.num_samples, generator=epoch.generator) < chances
+
+    def state_dict(self) -> dict[str, Any]:
+        windows = {"seen": self._seen, "scores": self._scores, "sizes": self._sizes}
+        return {**super().state_dict(), **windows}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self._seen, self._scores, self._sizes = state["seen"], state["scores"], state["sizes"]

@@ -1,0 +1,1 @@
+"""Static pruning: one subset, chosen before training from a short scoring run."""

@@ -1,0 +1,56 @@
+"""What a scoring run saw of every training sample."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from bls_bench.pruning.signals import errors
+
+
+@dataclass(frozen=True)
+class Observations:
+    """All on the CPU, and the same on every process.
+
+    targets: (N,) int64 classes; num_classes: C.
+    logits: (N, C) float32 and features: (N, d) float32, what the last layer got, at the end of the run.
+    history: (S, N) bool, whether each of the S epochs classified the sample rightly as it trained on it.
+    probed: (N,) float32, what the pruner itself measured with the model (`StaticPruner.probe`), or None.
+    All but the targets are empty for a pruner that needs no scoring run.
+    """
+
+    targets: Tensor
+    num_classes: int
+    logits: Tensor
+    features: Tensor
+    history: Tensor
+    probed: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    @classmethod
+    def unseen(cls, targets: Tensor, num_classes: int) -> "Observations":
+        """The observations of no scoring run at all."""
+        nothing = torch.zeros(len(targets), 0)
+        return cls(targets, num_classes, nothing, nothing, nothing.T.bool())
+
+    def at(self, indices: Tensor) -> "Observations":
+        """Return those of the (n,) samples `indices`."""
+        return replace(
+            self,
+            targets=self.targets[indices],
+            logits=self.logits[indices],
+            features=self.features[indices],
+            history=self.history[:, indices],
+            probed=None if self.probed is None else self.probed[indices],
+        )
+
+    def gradients(self) -> tuple[Tensor, Tensor]:
+        """Return factors (N, C) and (N, d + 1): sample i's gradient in the last layer is their outer product.
+
+        The first is p - y, the second (h, 1): the 1 is for the bias. Inner products of gradients are
+        products of the factors' inner products, so the N gradients of C * (d + 1) numbers are never made.
+        """
+        ones = torch.ones(len(self), 1)
+        return errors(self.logits, self.targets), torch.cat([self.features, ones], 1)

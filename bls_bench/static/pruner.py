@@ -1,0 +1,119 @@
+"""What every static pruner is: a choice of samples, made once."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from bls_bench.pruning.pruner import Epoch, Pruner, check_rate
+from bls_bench.pruning.selection import Selection, marked
+from bls_bench.static.observations import Observations
+
+
+@dataclass(kw_only=True)
+class StaticPruner(Pruner):
+    """Trains every epoch on the same int((1 - target) * N + 1/2) samples, shuffled anew.
+
+    target: share of the samples left out, in [0, 1).
+    balanced: choose the same share of every class, class by class, instead of among all samples at once.
+    allow_empty_class: let a choice stand that leaves a class without any sample.
+    scoring_epochs: how long the scoring run is; 0: none is needed.
+    proxy: the model of the scoring run, None for the run's own.
+    """
+
+    scoring_epochs: ClassVar[int] = 0
+    proxy: ClassVar[str | None] = None
+    target: float = 0.5
+    balanced: bool = False
+    allow_empty_class: bool = False
+
+    def __post_init__(self) -> None:
+        check_rate("target", self.target)
+        # (K,) int64 and (K,) float32 or None; None until `choose`.
+        self._chosen: Tensor | None = None
+        self._weights: Tensor | None = None
+        self.cost: dict[str, float] = {}
+
+    def probe(self, model: nn.Module, inputs: Tensor) -> Tensor | None:
+        """Measure something of a batch with the trained model, (b,) float32; most pruners do not."""
+        return None
+
+    def pick(
+        self, observed: Observations, count: int, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return which `count` >= 1 of the n samples to keep, (count,) int64, and weights or None for 1."""
+        raise NotImplementedError
+
+    @property
+    def chosen(self) -> bool:
+        return self._chosen is not None
+
+    def choose(self, observed: Observations, generator: torch.Generator) -> None:
+        """Choose the samples of the whole run.
+
+        Raises ValueError if a class is left without any sample and that is not allowed.
+        """
+        targets, keep = observed.targets, int((1 - self.target) * len(observed) + 0.5)
+        groups, quotas = [torch.arange(len(targets))], [keep]
+        if self.balanced:
+            groups = [(targets == label).nonzero().squeeze(1) for label in range(observed.num_classes)]
+            quotas = apportioned([len(group) for group in groups], keep)
+        parts, weights = [torch.zeros(0, dtype=torch.int64)], [torch.zeros(0)]
+        for group, quota in zip(groups, quotas, strict=True):
+            if quota == 0:
+                continue
+            picked, weight = self.pick(observed.at(group), quota, generator)
+            parts.append(group[picked])
+            weights.append(torch.ones(len(picked)) if weight is None else weight)
+        chosen, order = torch.cat(parts).sort()
+        self._check_classes(targets, targets[chosen], observed.num_classes)
+        self._chosen, self._weights = chosen, torch.cat(weights)[order]
+
+    def _check_classes(self, targets: Tensor, kept: Tensor, num_classes: int) -> None:
+        there, left = targets.bincount(minlength=num_classes), kept.bincount(minlength=num_classes)
+        empty = ((there > 0) & (left == 0)).nonzero().squeeze(1).tolist()
+        if empty and not self.allow_empty_class:
+            raise ValueError(
+                f"{type(self).__name__} leaves class {empty[0]} without a single sample ({len(empty)} of "
+                f"{num_classes} classes in all): lower target={self.target}, set balanced=true, or allow it "
+                "with allow_empty_class=true"
+            )
+
+    def select(self, epoch: Epoch) -> Selection:
+        """Raise ValueError if nothing has been chosen."""
+        if self._chosen is None:
+            raise ValueError(f"{type(self).__name__} needs its scoring run first: train by bls_bench.train")
+        kept = marked(self._chosen, epoch.num_samples)
+        if bool((self._weights == 1).all()):
+            return Selection.of(kept, epoch.generator)
+        weights = torch.zeros(epoch.num_samples).index_copy_(0, self._chosen, self._weights)
+        return Selection.of(kept, epoch.generator, weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"chosen": self._chosen, "weights": self._weights, "cost": dict(self.cost)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._chosen, self._weights, self.cost = state["chosen"], state["weights"], dict(state["cost"])
+
+
+@dataclass(kw_only=True)
+class ScoringPruner(StaticPruner):
+    """Base of static pruners that look at a scoring run of `scoring_epochs` epochs on all data."""
+
+    scoring_epochs: int = 5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.scoring_epochs < 1:
+            raise ValueError(f"scoring_epochs must be at least 1, got {self.scoring_epochs}")
+
+
+def apportioned(sizes: list[int], total: int) -> list[int]:
+    """Share `total` out in proportion to `sizes`, by largest remainders."""
+    whole = sum(sizes)
+    shares = [total * size // whole for size in sizes]
+    by_remainder = sorted(range(len(sizes)), key=lambda i: -(total * sizes[i] % whole))
+    for i in by_remainder[: total - sum(shares)]:
+        shares[i] += 1
+    return shares

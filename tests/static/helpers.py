@@ -1,0 +1,60 @@
+"""The rows that the tests of every static pruner run over, and observations made up for them."""
+
+import pytest
+import torch
+
+from bls_bench.static.boundary import DeepFool
+from bls_bench.static.difficulty import (
+    EL2N,
+    Entropy,
+    Forgetting,
+    GraNd,
+    LeastConfidence,
+    Margin,
+    ProxyTopK,
+)
+from bls_bench.static.geometry import ContextualDiversity, Herding, KCenter
+from bls_bench.static.gradients import Craig, Glister
+from bls_bench.static.influence import DatasetPruning, Influence
+from bls_bench.static.observations import Observations
+from bls_bench.static.random import StaticRandom
+
+STATIC = [
+    pytest.param(method, id=method.__name__)
+    for method in (
+        StaticRandom,
+        EL2N,
+        GraNd,
+        Forgetting,
+        LeastConfidence,
+        Margin,
+        Entropy,
+        ProxyTopK,
+        Herding,
+        KCenter,
+        ContextualDiversity,
+        DeepFool,
+        Craig,
+        Glister,
+        Influence,
+        DatasetPruning,
+    )
+]
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def observations(n=60, classes=4, features=6, epochs=5, seed=0):
+    """Random ones; class k has about twice as many samples as class k - 1."""
+    draw = generator(seed)
+    shares = torch.tensor([2.0**k for k in range(classes)])
+    return Observations(
+        targets=torch.multinomial(shares, n, replacement=True, generator=draw),
+        num_classes=classes,
+        logits=torch.randn(n, classes, generator=draw) * 2,
+        features=torch.randn(n, features, generator=draw),
+        history=torch.rand(epochs, n, generator=draw) < 0.6,
+        probed=torch.rand(n, generator=draw),
+    )
