@@ -137,8 +137,8 @@ class _Root:
 def load(cfg: DictConfig) -> Config:
     """Check the composed config and build its parts.
 
-    Raises InputError naming the key for an unknown key, a wrong type, a value outside its range, or a
-    scorer that asks for what the task cannot give.
+    Raises InputError naming the key for an unknown key, a wrong type, a value outside its range, a
+    scorer that asks for what the task cannot give, or a target that the pruner cannot reach.
     """
     try:
         plain = OmegaConf.to_container(cfg, resolve=True)
@@ -156,6 +156,10 @@ def load(cfg: DictConfig) -> Config:
         resolved[group] = {key: node[key] for key in node if key == "_target_"} | values
     config = Config(**parts, resolved=resolved)
     check_parts(groups["task"]["_target_"], config.task, config.scorer, config.pruner)
+    try:
+        config.pruner.plan(config.trainer.epochs)
+    except ValueError as error:
+        raise InputError(f"pruner.{error}") from None
     return config
 
 
@@ -207,7 +211,8 @@ def _values(cls: type, node: dict[Any, Any], prefix: str) -> dict[str, Any]:
         if key == "_target_":
             continue
         if key not in schema.keys():  # noqa: SIM118 - a key without a value yet is not `in` it
-            raise InputError(f"{prefix}{key}: unknown key, allowed are {allowed}")
+            known = f"allowed are {allowed}" if allowed else f"this {prefix[:-1]} has no settings"
+            raise InputError(f"{prefix}{key}: unknown key, {known}")
         if value == "???":
             raise InputError(f"{prefix}{key} must be given, as {prefix}{key}=VALUE")
         try:

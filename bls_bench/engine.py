@@ -48,14 +48,14 @@ class Engine:
         Raises Interrupted once a signal has come and the checkpoint is written.
         """
         saved = time.monotonic()
-        while self.state.epoch < self.config.trainer.epochs:
+        while self.state.epoch < self.state.num_epochs:
             metrics = self._epoch(record, stop)
             self.history.append(metrics)
             if record:
                 record.append(metrics)
                 tracker.log(metrics)
-                tqdm.write(line(metrics, self.config.trainer.epochs, self.config.task.metric))
-            last = self.state.epoch == self.config.trainer.epochs
+                tqdm.write(line(metrics, self.state.num_epochs, self.config.task.metric))
+            last = self.state.epoch == self.state.num_epochs
             if not last and time.monotonic() - saved >= self.config.trainer.checkpoint_seconds:
                 self.save(record)
                 saved = time.monotonic()
@@ -94,6 +94,7 @@ class Engine:
             "trained": len(visits.indices),
             "pruned_percent_epoch": 100 * (state.num_samples - len(selection)) / state.num_samples,
             "pruned_percent": state.pruned_percent,
+            "prune_ratio": selection.prune_ratio,
             "score_loss_spearman": correlation,
             **clock.report(len(visits.indices)),
             "peak_memory_mib": peak_mib(device),
@@ -104,7 +105,7 @@ class Engine:
         self.model.train()
         left = batches[self.step :]
         fetched = self.data.train.batches([batch.indices for batch in left], epoch, self.fabric.device)
-        epochs = self.config.trainer.epochs
+        epochs = self.state.num_epochs
         with tqdm(
             zip(left, self._clock.waiting(fetched), strict=True),
             desc=f"epoch {epoch + 1}/{epochs}",

@@ -33,8 +33,9 @@ def one_line(error: Exception) -> str:
     if unknown is None:
         return text
     beside = ", ".join(_siblings(unknown[1]))
+    group = unknown[1].rpartition(".")[0]
     return f"{unknown[1]}: unknown key, " + (
-        f"allowed are {beside}" if beside else "there are none beside it"
+        f"allowed are {beside}" if beside else f"this {group} has no settings"
     )
 
 

@@ -21,6 +21,7 @@ from bls_bench.pruning.state import NonFiniteLossError
 from bls_bench.records import Record
 from bls_bench.static.scoring import prepare
 from bls_bench.stopping import Interrupted, StopSignal
+from bls_bench.summary import announce, report
 from bls_bench.tracking import Tracker
 
 
@@ -92,6 +93,7 @@ def _train(config: Config, fabric: Fabric, record: Record | None, experiment: st
     if not resumed:
         prepare(config, data, fabric)
     engine = Engine(config, data, fabric)
+    announce(config, engine.state.num_epochs, fabric)
     if resumed:
         engine.load(path)
         fabric.print(f"going on from epoch {engine.state.epoch + 1}, step {engine.step}")
@@ -124,19 +126,6 @@ def _train(config: Config, fabric: Fabric, record: Record | None, experiment: st
     finally:
         tracker.finish(exit_code, result)
     return result
-
-
-def report(what: str, result: dict[str, Any], config: Config, record: Record) -> None:
-    """Print the outcome."""
-    metric = config.task.metric
-    print(
-        f"{what}: {metric} {result[f'{metric}_last']:.2f}% (best {result[f'{metric}_best']:.2f}%), "
-        f"pruned {result['pruned_percent']:.1f}%, training took {result['train_seconds']:.1f} s\n"
-        f"record: {record.path}"
-    )
-    root, made_with = config.resolved["dataset"].get("root"), record.data_root()
-    if root != made_with:
-        print(f"note: it was made with dataset.root={made_with}; take another records= if that is other data")
 
 
 if __name__ == "__main__":

@@ -183,7 +183,7 @@ class TestKey:
         (["pruner=seta", "pruner.num_groups=2.5"], "pruner.num_groups=2.5: Value '2.5'"),
         (
             ["+pruner.speed=3", "pruner=seta"],
-            "pruner.speed: unknown key, allowed are prune_ratio, num_groups",
+            "pruner.speed: unknown key, allowed are prune_ratio, target",
         ),
         (["+speed=3"], "speed: unknown key, allowed are seed, records"),
         (["trainer.epochs=0"], "trainer.epochs must be at least 1"),

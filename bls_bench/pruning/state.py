@@ -118,15 +118,8 @@ class PruningState:
             raise RuntimeError(f"epoch {self.epoch} is still open: call end_epoch first")
         if self._upcoming is None:
             generator = stream(self.seed, "select", self.epoch)
-            epoch = Epoch(
-                self.epoch,
-                self.num_epochs,
-                self._scores,
-                self._counts,
-                generator,
-                used=sum(self._selected),
-                cut=self.epochs_asked - self.num_epochs,
-            )
+            used, cut = sum(self._selected), self.epochs_asked - self.num_epochs
+            epoch = Epoch(self.epoch, self.num_epochs, self._scores, self._counts, generator, used, cut)
             past = self.epoch >= self.num_epochs
             self._upcoming = epoch.everything() if past else self.pruner.select(epoch)
         if len(self._upcoming) == 0:
