@@ -63,12 +63,9 @@ class RePBPruner(RatedPruner):
 
     def natural_share(self, num_epochs: int) -> float:
         """It is taken that half of the samples of a window lie below its mean; with losses mostly more do."""
-        absent, total = 0.0, 0.0
+        absent, total, away = 0.0, 0.0, self.prune_ratio if self.resample else 1.0
         for _ in self.prunable(num_epochs):
-            below = 0.5 * (1 - absent)
-            absent = (
-                self.prune_ratio * (absent + below) if self.resample else absent + self.prune_ratio * below
-            )
+            absent = away * absent + self.prune_ratio * 0.5 * (1 - absent)
             total += absent
         return total / num_epochs
 

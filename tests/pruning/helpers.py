@@ -44,7 +44,7 @@ PRUNERS = [
     pytest.param(ImportancePruner, id="importance"),
     pytest.param(lambda: RePBImportancePruner(window=3), id="repb_importance"),
     pytest.param(lambda: InfoBatchPruner(target=0.7), id="infobatch_target"),
-    pytest.param(lambda: SeTaPruner(target=0.5, match="epochs"), id="seta_match"),
+    pytest.param(lambda: SeTaPruner(target=0.5), id="seta_target"),
     pytest.param(lambda: RePBPruner(target=0.6), id="repb_target"),
 ]
 # The pruners that can be sent to a target, with settings under which 80% of ten epochs can be pruned.
