@@ -8,18 +8,18 @@ from torch import Tensor
 
 from bls_bench.pruning.pruner import Epoch, check_fraction
 from bls_bench.pruning.rate import RatedPruner
-from bls_bench.pruning.selection import Selection
+from bls_bench.pruning.selection import Selection, systematic
 
 
 @dataclass(kw_only=True)
 class ImportancePruner(RatedPruner):
     """Importance sampling (Katharopoulos & Fleuret 2018; Salaun et al. 2023), a sample at most once an epoch.
 
-    Each sample is drawn on its own (Poisson sampling) with probability pi_i = min(1, c * q_i), c such that
-    (1 - prune_ratio) * N are expected, and weighs 1 / pi_i: the weighted sum of losses is unbiased.
-    q_i is the score, 0 if negative, mixed with a share `smoothing` of the mean score, which bounds the
-    weights by 1 / (smoothing * (1 - prune_ratio)). Samples without a score count as the mean; before any is
-    scored, the epoch is whole.
+    Sample i is drawn with probability pi_i = min(1, c * q_i), c such that the pi_i sum to what is to be kept,
+    N - int(prune_ratio * N), and weighs 1 / pi_i: the weighted sum of losses is unbiased. q_i is the score,
+    0 if negative, mixed with a share `smoothing` of the mean score, which bounds the weights by
+    1 / (smoothing * (1 - prune_ratio)). Samples without a score count as the mean; before any is scored, the
+    epoch is whole.
     """
 
     most: ClassVar[float] = 0.95
@@ -35,12 +35,18 @@ class ImportancePruner(RatedPruner):
         return range(1, num_epochs)
 
     def select(self, epoch: Epoch) -> Selection:
-        if epoch.scores.isnan().all():
+        share = self.share(epoch)
+        if epoch.scores.isnan().all() or share == 0:
             return epoch.everything()
-        share, whole = self.share(epoch), torch.tensor([epoch.num_samples])
-        chances = inclusion(epoch.scores, whole, 1 - share, self.smoothing).float()
-        kept = torch.rand(epoch.num_samples, generator=epoch.generator) < chances
-        return Selection.of(kept, epoch.generator, 1 / chances, prune_ratio=share)
+        whole, kept = torch.tensor([epoch.num_samples]), kept_share(share, epoch.num_samples)
+        chances = inclusion(epoch.scores, whole, kept, self.smoothing)
+        drawn = systematic(chances, epoch.generator)
+        return Selection.of(drawn, epoch.generator, (1 / chances).float(), prune_ratio=share)
+
+
+def kept_share(prune_ratio: float, n: int) -> float:
+    """Return what share stays of n samples once int(prune_ratio * n) of them are gone."""
+    return 1 - int(prune_ratio * n + 1e-9) / max(n, 1)
 
 
 def inclusion(scores: Tensor, sizes: Tensor, share: float, smoothing: float) -> Tensor:

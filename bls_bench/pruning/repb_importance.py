@@ -6,9 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bls_bench.pruning.importance import inclusion
+from bls_bench.pruning.importance import inclusion, kept_share
 from bls_bench.pruning.pruner import Epoch, check_fraction
 from bls_bench.pruning.repb import RePBPruner
+from bls_bench.pruning.selection import systematic
 from bls_bench.pruning.visits import Visits
 
 
@@ -45,16 +46,16 @@ class RePBImportancePruner(RePBPruner):
 
     def _sent_to_target(self, epoch: Epoch) -> tuple[Tensor, float]:
         rho = self.share(epoch)
-        if not self.resample:
-            there = len(self._seen) / epoch.num_samples
-            rho = min(max(1 - (1 - rho) / max(there, 1e-9), 0.0), 1.0)
+        if not self.resample:  # all are left out that are absent already
+            rho = max(1 - (1 - rho) * epoch.num_samples / max(len(self._seen), 1), 0.0)
         return self._drawn(epoch, rho), rho
 
     def _drawn(self, epoch: Epoch, rho: float) -> Tensor:
-        chances = torch.full((epoch.num_samples,), 1 - rho if self.resample else 0.0)
-        within = inclusion(self._scores, self._sizes, 1 - rho, self.smoothing)
-        chances[self._seen] = within.float()
-        return torch.rand(epoch.num_samples, generator=epoch.generator) < chances
+        pool = epoch.num_samples if self.resample else len(self._seen)
+        stay = kept_share(rho, pool)
+        chances = torch.full((epoch.num_samples,), stay if self.resample else 0.0, dtype=torch.float64)
+        chances[self._seen] = inclusion(self._scores, self._sizes, stay, self.smoothing)
+        return systematic(chances, epoch.generator)
 
     def state_dict(self) -> dict[str, Any]:
         windows = {"seen": self._seen, "scores": self._scores, "sizes": self._sizes}

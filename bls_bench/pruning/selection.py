@@ -117,6 +117,19 @@ def largest(values: Tensor, count: int, generator: torch.Generator) -> Tensor:
     return order[values[order].topk(count, sorted=False).indices]
 
 
+def systematic(chances: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw each of n samples at most once, sample i with probability `chances[i]`; (n,) bool.
+
+    chances: (n,) float64 in [0, 1]. Systematic sampling in a random order: as many are drawn as the chances
+    sum to, a fraction up or down.
+    """
+    order = permutation(len(chances), generator).long()
+    start = torch.rand((), generator=generator, dtype=torch.float64)
+    marks = torch.cat([start.view(1), start + chances[order].cumsum(0)]).floor()
+    drawn = torch.zeros(len(chances), dtype=torch.bool)
+    return drawn.index_copy_(0, order, marks[1:] > marks[:-1])
+
+
 def permutation(n: int, generator: torch.Generator) -> Tensor:
     """Return the numbers 0 to n - 1 in a random order, (n,), of the type for n samples."""
     return torch.randperm(n, generator=generator, dtype=index_type(n))

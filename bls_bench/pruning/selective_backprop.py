@@ -8,16 +8,16 @@ from torch import Tensor
 
 from bls_bench.pruning.pruner import Epoch
 from bls_bench.pruning.rate import RatedPruner
-from bls_bench.pruning.selection import Selection
+from bls_bench.pruning.selection import Selection, permutation, systematic
 
 
 @dataclass(kw_only=True)
 class SelectiveBackpropPruner(RatedPruner):
     """Selective-Backprop (Jiang et al. 2019, Sec. 3.2), from the scores of earlier epochs.
 
-    A sample stays with probability F(s_i)^beta, F the distribution function of all scores, each sample on
-    its own. The expected share is 1 / (1 + beta), so prune_ratio r sets beta = r / (1 - r). Samples without
-    a score stay. Weights are 1, as in the paper: hard samples count for more.
+    A sample stays with probability F(s_i)^beta, F the distribution function of all scores. That keeps a share
+    of 1 / (1 + beta), so prune_ratio r sets beta = r / (1 - r). Samples without a score stay. Weights are 1,
+    as in the paper: hard samples count for more.
     """
 
     most: ClassVar[float] = 0.95  # beta = 19
@@ -28,13 +28,16 @@ class SelectiveBackpropPruner(RatedPruner):
 
     def select(self, epoch: Epoch) -> Selection:
         share = self.share(epoch)
-        chances = percentiles(epoch.scores) ** (share / (1 - share))
-        kept = torch.rand(epoch.num_samples, generator=epoch.generator) < chances.nan_to_num(1.0)
+        chances = percentiles(epoch.scores, epoch.generator) ** (share / (1 - share))
+        kept = systematic(chances.nan_to_num(1.0), epoch.generator)
         return Selection.of(kept, epoch.generator, prune_ratio=share)
 
 
-def percentiles(scores: Tensor) -> Tensor:
-    """Return the share of the scores that are at most each one, (N,) in (0, 1]; NaN stays NaN."""
-    known = scores[~scores.isnan()].sort().values
-    shares = torch.searchsorted(known, scores, right=True) / max(len(known), 1)
-    return torch.where(scores.isnan(), torch.nan, shares)
+def percentiles(scores: Tensor, generator: torch.Generator) -> Tensor:
+    """Return (rank - 1/2) / n of each of the n scores, (N,) float64; ties in random order, NaN stays."""
+    order = permutation(len(scores), generator).long()
+    order = order[scores[order].argsort()]  # NaN comes last
+    known = int((~scores.isnan()).count_nonzero())
+    shares = torch.full(scores.shape, torch.nan, dtype=torch.float64)
+    shares[order[:known]] = (torch.arange(known, dtype=torch.float64) + 0.5) / max(known, 1)
+    return shares

@@ -80,6 +80,9 @@ class StaticPruner(Pruner):
                 "with allow_empty_class=true"
             )
 
+    def expected_percent(self, num_epochs: int) -> float:
+        return 100 * self.target
+
     def select(self, epoch: Epoch) -> Selection:
         """Raise ValueError if nothing has been chosen."""
         if self._chosen is None:

@@ -60,6 +60,12 @@ RATED = [
     pytest.param(RePBPruner, id="repb"),
     pytest.param(partial(RePBPruner, window=3, rescale=False), id="repb_window"),
     pytest.param(partial(RePBPruner, resample=False), id="repb_for_good"),
+    pytest.param(EpsilonGreedyPruner, id="epsilon_greedy"),
+    pytest.param(UCBPruner, id="ucb"),
+    pytest.param(SelectiveBackpropPruner, id="selective_backprop"),
+    pytest.param(ImportancePruner, id="importance"),
+    pytest.param(RePBImportancePruner, id="repb_importance"),
+    pytest.param(partial(RePBImportancePruner, resample=False), id="repb_importance_for_good"),
 ]
 SCORERS = [
     pytest.param(PerSampleLoss, id="per_sample"),
