@@ -11,7 +11,7 @@ import torch
 from bls_bench.errors import InputError, folded
 
 # What the engine puts into one.
-CONTENT = {"key", "model", "optimizer", "pruning", "generators", "step", "train_seconds", "history"}
+CONTENT = {"key", "training", "pruning", "generators", "step", "seconds", "history"}
 
 
 def save(path: Path, content: dict[str, Any]) -> None:

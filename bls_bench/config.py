@@ -29,10 +29,11 @@ BASES = {
     "scorer": Scorer,
     "logger": Logger,
 }
-PRECISIONS = ("32", "bf16-mixed")
+PRECISIONS = ("32", "tf32", "bf16-mixed")
+COMPILE = ("none", "default", "max-autotune")
 # Settings that bear on no number, and so are no part of a run's key.
 UNNAMED = {"trainer.device", "trainer.checkpoint_seconds", "trainer.save_model", "trainer.save_losses"}
-UNNAMED |= {"dataset.workers"}
+UNNAMED |= {"dataset.in_memory", "dataset.workers"}
 
 # In the source tree conf/ lies beside the package, in an installed wheel inside it.
 CONF_DIR = next(
@@ -44,24 +45,31 @@ CONF_DIR = next(
 class Trainer:
     """How to train.
 
-    batch_size: samples a step, over all processes together. precision: 32 or bf16-mixed. device: auto,
-    cpu, cuda, mps. grad_clip: the largest gradient norm, or null. checkpoint_seconds: the least time
-    between two checkpoints (one is always written on Ctrl-C and SIGTERM). save_model: keep the trained
-    weights as model.pt. save_losses: keep the losses of every sample as losses.npy, 8 bytes a sample and
-    epoch.
+    batch_size: samples a step, over all processes together. accumulate: so many parts of a batch go
+    through the model one after the other, for the memory; layers that look at a whole batch (BatchNorm)
+    then see a part. precision: 32, tf32 (32 on a GPU with its products rounded to 10 bits) or bf16-mixed.
+    device: auto, cpu, cuda, mps. compile: torch.compile's mode, or none; a last short batch and
+    evaluation are never compiled. grad_clip: the largest gradient norm, or null. ema: the decay of an
+    average of the weights over the steps, which is then what is evaluated and kept, or null.
+    checkpoint_seconds: the least time between two checkpoints (one is always written on Ctrl-C and
+    SIGTERM). save_model: keep the weights as model.pt. save_losses: keep the losses of every sample as
+    losses.npy, 8 bytes a sample and epoch.
     """
 
     epochs: int
     batch_size: int
     precision: str = "32"
     device: str = "auto"
+    compile: str = "none"
+    accumulate: int = 1
     grad_clip: float | None = None
+    ema: float | None = None
     checkpoint_seconds: float = 60.0
     save_model: bool = True
     save_losses: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size"):
+        for name in ("epochs", "batch_size", "accumulate"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.precision not in PRECISIONS:
@@ -70,6 +78,10 @@ class Trainer:
             raise ValueError(f"device must be auto, cpu, cuda or mps, got {self.device!r}")
         if self.grad_clip is not None and not self.grad_clip > 0:
             raise ValueError(f"grad_clip must be above 0 or null, got {self.grad_clip}")
+        if self.compile not in COMPILE:
+            raise ValueError(f"compile must be one of {', '.join(COMPILE)}, got {self.compile!r}")
+        if self.ema is not None and not 0 < self.ema < 1:
+            raise ValueError(f"ema must be in (0, 1) or null, got {self.ema}")
         if not self.checkpoint_seconds >= 0:
             raise ValueError(f"checkpoint_seconds must be at least 0, got {self.checkpoint_seconds}")
 
@@ -95,9 +107,9 @@ class Config:
     def key(self) -> str:
         """The run's name: a hash of all that bears on its numbers.
 
-        Paths, logging, devices, worker processes and what is saved do not count; of `dataset.root` only
-        the folder's own name does. Nor does a value that is its dataclass' default: an option that is new,
-        and off unless asked for, leaves the names of all earlier runs as they were.
+        Paths, logging, devices, where images lie and who decodes them, and what is saved do not count; of
+        `dataset.root` only the folder's own name does. Nor does a value that is its dataclass' default: an
+        option that is new, and off unless asked for, leaves the names of all earlier runs as they were.
         """
         kept: dict[str, Any] = {"seed": self.seed}
         for group in ("trainer", *(group for group in GROUPS if group != "logger")):
@@ -126,8 +138,8 @@ class _Root:
 def load(cfg: DictConfig) -> Config:
     """Check the composed config and build its parts.
 
-    Raises InputError naming the key for an unknown key, a wrong type, a value outside its range, or a
-    scorer that asks for what the task cannot give.
+    Raises InputError naming the key for an unknown key, a wrong type, a value outside its range, a
+    scorer that asks for what the task cannot give, or a target that the pruner cannot reach.
     """
     try:
         plain = OmegaConf.to_container(cfg, resolve=True)
@@ -145,6 +157,10 @@ def load(cfg: DictConfig) -> Config:
         resolved[group] = {key: node[key] for key in node if key == "_target_"} | values
     config = Config(**parts, resolved=resolved)
     check_pair(groups["task"]["_target_"], config.task, config.scorer)
+    try:
+        config.pruner.plan(config.trainer.epochs)
+    except ValueError as error:
+        raise InputError(f"pruner.{error}") from None
     return config
 
 
@@ -185,7 +201,8 @@ def _values(cls: type, node: dict[Any, Any], prefix: str) -> dict[str, Any]:
         if key == "_target_":
             continue
         if key not in schema.keys():  # noqa: SIM118 - a key without a value yet is not `in` it
-            raise InputError(f"{prefix}{key}: unknown key, allowed are {allowed}")
+            known = f"allowed are {allowed}" if allowed else f"this {prefix[:-1]} has no settings"
+            raise InputError(f"{prefix}{key}: unknown key, {known}")
         if value == "???":
             raise InputError(f"{prefix}{key} must be given, as {prefix}{key}=VALUE")
         try:

@@ -20,12 +20,16 @@ def make_fabric(trainer: Trainer) -> Fabric:
         raise InputError("trainer.device=cuda: torch sees no GPU here, allowed are cpu and auto")
     if trainer.device == "mps" and not torch.backends.mps.is_available():
         raise InputError("trainer.device=mps: not to be had here, allowed are cpu and auto")
+    # Set either way, so that a run leaves nothing to the next one of this process.
+    rounded = trainer.precision != "32" and torch.cuda.is_available()
+    torch.set_float32_matmul_precision("high" if rounded else "highest")
+    torch.backends.cudnn.allow_tf32 = rounded
     fabric = Fabric(
         accelerator=trainer.device,
         devices=local,
         num_nodes=total // local,
         strategy="ddp" if total > 1 else "auto",
-        precision="32-true" if trainer.precision == "32" else "bf16-mixed",
+        precision="bf16-mixed" if trainer.precision == "bf16-mixed" else "32-true",
     )
     fabric.launch()
     return fabric

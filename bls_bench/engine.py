@@ -1,10 +1,10 @@
 """The training loop: selection, steps, evaluation, checkpoints."""
 
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import torch
 import torch.distributed as dist
 from lightning_fabric import Fabric
 from torch import Tensor
@@ -15,43 +15,31 @@ from bls_bench.config import Config
 from bls_bench.correlation import score_loss_correlation
 from bls_bench.data.base import Data, Split
 from bls_bench.errors import InputError, folded
+from bls_bench.evaluation import evaluate
 from bls_bench.pruning.selection import Batch, Selection
 from bls_bench.pruning.state import PruningState
 from bls_bench.records import Record
+from bls_bench.step import Step
 from bls_bench.stopping import Interrupted, StopSignal
+from bls_bench.timing import Clock, peak_mib, start_peak, synchronize, totals
 from bls_bench.tracking import Tracker
-
-EVAL_BATCH = 512
-NORMS = torch.nn.modules.batchnorm._BatchNorm
 
 
 class Engine:
-    """Trains one model on one data set.
-
-    With per-sample losses under a per-sample scorer, the loss of a step is mean(w_i * l_i). Any other
-    scorer is there for tasks that have only a batch loss, and is treated so throughout: L * mean(w).
-    """
+    """Trains one model on one data set."""
 
     def __init__(self, config: Config, data: Data, fabric: Fabric) -> None:
         """Build model, optimizer and pruning state; raises InputError for sizes that do not fit."""
         self.config, self.data, self.fabric = config, data, fabric
         self.batch_size = share_batch(config, len(data.train), fabric.world_size)
-        # Initial weights come from the seed alone; after that every process has a stream of its own.
-        torch.manual_seed(config.seed)
-        model = config.model.build(data.channels, data.image_size, data.num_classes)
-        self.model, self.optimizer = fabric.setup(model, config.optimizer.build(model))
-        torch.manual_seed(config.seed + fabric.global_rank)
-        if self.batch_size == 1 and any(isinstance(part, NORMS) for part in model.modules()):
-            raise InputError(
-                f"trainer.batch_size must give every process at least 2 samples, for model.name="
-                f"{config.model.name} has BatchNorm, got {config.trainer.batch_size}"
-            )
+        self._one_step = Step(config, data, fabric, self.batch_size)
+        self.model, self.optimizer = self._one_step.model, self._one_step.optimizer
         self.state = PruningState(
             len(data.train), config.trainer.epochs, config.pruner, config.scorer, config.seed
         )
         self.step = 0
         self.history: list[dict[str, Any]] = []
-        self._train_seconds = 0.0
+        self._clock = Clock()
 
     def fit(self, record: Record | None, tracker: Tracker, stop: StopSignal) -> dict[str, Any]:
         """Train from where the state stands to the last epoch; returns the result of the run.
@@ -60,76 +48,81 @@ class Engine:
         Raises Interrupted once a signal has come and the checkpoint is written.
         """
         saved = time.monotonic()
-        while self.state.epoch < self.config.trainer.epochs:
+        while self.state.epoch < self.state.num_epochs:
             metrics = self._epoch(record, stop)
             self.history.append(metrics)
             if record:
                 record.append(metrics)
                 tracker.log(metrics)
-                tqdm.write(line(metrics, self.config.trainer.epochs, self.config.task.metric))
-            last = self.state.epoch == self.config.trainer.epochs
+                tqdm.write(line(metrics, self.state.num_epochs, self.config.task.metric))
+            last = self.state.epoch == self.state.num_epochs
             if not last and time.monotonic() - saved >= self.config.trainer.checkpoint_seconds:
                 self.save(record)
                 saved = time.monotonic()
         return self._result()
 
     def _epoch(self, record: Record | None, stop: StopSignal) -> dict[str, Any]:
-        config, state, epoch = self.config, self.state, self.state.epoch
-        started = time.perf_counter()
-        # A resumed run finds the epoch open, with `step` of its batches already made.
-        selection = state.selection or self._begin()
-        batches = self._batches(selection)
-        select_seconds = time.perf_counter() - started
-
-        started = time.perf_counter()
-        self.model.train()
-        left = batches[self.step :]
-        fetched = self.data.train.batches([batch.indices for batch in left], epoch, self.fabric.device)
-        bar = tqdm(
-            zip(left, fetched, strict=True),
-            desc=f"epoch {epoch + 1}/{config.trainer.epochs}",
-            total=len(batches),
-            initial=self.step,
-            leave=False,
-            disable=None if record else True,
-        )
-        for batch, (inputs, targets) in bar:
-            self._set_rate((epoch + self.step / len(batches)) / config.trainer.epochs)
-            self._step(batch, inputs, targets)
-            self.step += 1
-            if stop.received(self.step, len(batches), self.fabric.device):
-                bar.close()
-                self._train_seconds += time.perf_counter() - started
-                self.save(record)
-                where = f"epoch {epoch + 1}, step {self.step} of {len(batches)}"
-                raise Interrupted(stop.number, f"stopped in {where}; the same command goes on from there")
-        used = state.scores.clone()
-        visits = state.end_epoch()
-        if record and config.trainer.save_losses:
-            losses.write(record.losses, epoch, config.trainer.epochs, state.num_samples, visits)
-        train_seconds = self._train_seconds + time.perf_counter() - started
-        self.step, self._train_seconds = 0, 0.0
-
-        started = time.perf_counter()
-        value = self.evaluate(self.data.test)
-        correlation = None
-        if visits.losses is not None:
-            correlation = score_loss_correlation(used[visits.indices], visits.losses)
+        state, clock, epoch, device = self.state, self._clock, self.state.epoch, self.fabric.device
+        start_peak(device)
+        with clock.time("select"):
+            # A resumed run finds the epoch open, with `step` of its batches already made.
+            selection = state.selection or self._begin()
+            batches = self._batches(selection)
+        with clock.time("train"):
+            stopped = self._train(batches, epoch, record is not None, stop)
+            synchronize(device)
+        if stopped:
+            self.save(record)
+            where = f"epoch {epoch + 1}, step {self.step} of {len(batches)}"
+            raise Interrupted(stop.number, f"stopped in {where}; the same command goes on from there")
+        with clock.time("select"):
+            used = state.scores.clone()
+            visits = state.end_epoch()
+        if record and self.config.trainer.save_losses:
+            losses.write(record.losses, epoch, state.num_epochs, state.num_samples, visits)
+        with clock.time("eval"):
+            value = self.evaluate(self.data.test)
+            correlation = None
+            if visits.losses is not None:
+                correlation = score_loss_correlation(used[visits.indices], visits.losses)
+        self.step, self._clock = 0, Clock()
         return {
             "epoch": epoch,
             "loss": float(
                 (visits.batch_losses.double() * visits.batch_sizes).sum() / visits.batch_sizes.sum()
             ),
-            config.task.metric: value,
+            self.config.task.metric: value,
             "kept": len(selection),
             "trained": len(visits.indices),
             "pruned_percent_epoch": 100 * (state.num_samples - len(selection)) / state.num_samples,
             "pruned_percent": state.pruned_percent,
+            "prune_ratio": selection.prune_ratio,
             "score_loss_spearman": correlation,
-            "train_seconds": train_seconds,
-            "select_seconds": select_seconds,
-            "eval_seconds": time.perf_counter() - started,
+            **clock.report(len(visits.indices)),
+            "peak_memory_mib": peak_mib(device),
         }
+
+    def _train(self, batches: list[Batch], epoch: int, show: bool, stop: StopSignal) -> bool:
+        """Make the steps that are left of the epoch; returns whether a signal cut them short."""
+        self.model.train()
+        left = batches[self.step :]
+        fetched = self.data.train.batches([batch.indices for batch in left], epoch, self.fabric.device)
+        epochs = self.state.num_epochs
+        with tqdm(
+            zip(left, self._clock.waiting(fetched), strict=True),
+            desc=f"epoch {epoch + 1}/{epochs}",
+            total=len(batches),
+            initial=self.step,
+            leave=False,
+            disable=None if show else True,
+        ) as bar:
+            for batch, (inputs, targets) in bar:
+                self._set_rate((epoch + self.step / len(batches)) / epochs)
+                self._step(batch, inputs, targets)
+                self.step += 1
+                if stop.received(self.step, len(batches), self.fabric.device):
+                    return True
+        return False
 
     def _begin(self) -> Selection:
         try:
@@ -149,51 +142,32 @@ class Engine:
         return batches
 
     def _step(self, batch: Batch, inputs: Tensor, targets: Tensor) -> None:
-        loss = self.config.task.loss(self.model, inputs, targets)
-        self.state.record(batch.indices, loss)
-        total = batch.weighted(loss if self.config.scorer.per_sample else loss.mean())
-        self.fabric.backward(total)
-        if self.config.trainer.grad_clip is not None:
-            self.fabric.clip_gradients(
-                self.model, self.optimizer, max_norm=self.config.trainer.grad_clip, error_if_nonfinite=False
-            )
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        timed = self._clock.time("compile") if self._one_step.compiles(inputs) else nullcontext()
+        with timed:
+            place = self.state.epoch, self.step, self.fabric.global_rank
+            self.state.record(batch.indices, self._one_step(batch, inputs, targets, *place))
 
     def _set_rate(self, progress: float) -> None:
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.optimizer.lr * self.config.scheduler.factor(progress)
 
-    @torch.no_grad()
     def evaluate(self, split: Split) -> float:
-        """Return the task's metric over `split`, exact under any number of processes."""
-        fabric = self.fabric
-        # Past the wrapper: DDP would wait for ranks that have a batch more, and each rank's own running
-        # statistics would count. Process 0's are taken, as in DDP's next training step.
-        model = self.model.module
-        if fabric.world_size > 1:
-            for buffer in model.buffers():
-                dist.broadcast(buffer, 0)
-        model.eval()
-        own = torch.arange(fabric.global_rank, len(split), fabric.world_size)
-        total = torch.zeros((), dtype=torch.float64, device=fabric.device)
-        for inputs, targets in split.batches(own.split(EVAL_BATCH), 0, fabric.device):
-            with fabric.autocast():
-                total += self.config.task.evaluate(model, inputs, targets).sum()
-        if fabric.world_size > 1:
-            dist.all_reduce(total)
-        return float(total) / len(split)
+        with self._one_step.eagerly():
+            return evaluate(self._one_step.evaluated, self.config.task, split, self.fabric)
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return the state of the model that was evaluated."""
+        return self._one_step.evaluated.state_dict()
 
     def save(self, record: Record | None) -> None:
         """Write the checkpoint; every process has to make this call."""
         content = {
             "key": self.config.key,
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "training": self._one_step.state_dict(),
             "pruning": self.state.state_dict(),
             "generators": self._gather(checkpoint.generators()),
             "step": self.step,
-            "train_seconds": self._train_seconds,
+            "seconds": self._clock.seconds,
             "history": self.history,
         }
         if record:
@@ -212,12 +186,11 @@ class Engine:
             raise InputError(f"{path} was made by {len(states)} processes: go on with as many")
         try:
             self.state.load_state_dict(content["pruning"])
-            self.model.load_state_dict(content["model"])
-            self.optimizer.load_state_dict(content["optimizer"])
+            self._one_step.load_state_dict(content["training"])
         except (ValueError, RuntimeError) as error:
             raise InputError(f"{path} was made with other data or another model: {folded(error)}") from None
         checkpoint.restore_generators(states[self.fabric.global_rank])
-        self.step, self._train_seconds = content["step"], content["train_seconds"]
+        self.step, self._clock.seconds = content["step"], content["seconds"]
         self.history = content["history"]
 
     def _gather(self, value: Any) -> list[Any]:
@@ -240,10 +213,7 @@ class Engine:
             "epochs": len(self.history),
             "num_samples": self.state.num_samples,
             "samples_trained": sum(metrics["trained"] for metrics in self.history),
-            **{
-                name: sum(metrics[name] for metrics in self.history)
-                for name in ("train_seconds", "select_seconds", "eval_seconds")
-            },
+            **totals(self.history),
         }
 
 

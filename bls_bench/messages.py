@@ -4,10 +4,26 @@ import re
 import sys
 
 from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from bls_bench.config import CONF_DIR
-from bls_bench.errors import folded
+from bls_bench.errors import InputError, folded
+from bls_bench.pruning.state import NonFiniteLossError
+
+# The errors that are told in one line, with their exit codes.
+EXPECTED = {InputError: 2, HydraException: 2, OmegaConfBaseException: 2, OSError: 2, NonFiniteLossError: 1}
+
+
+def tell(error: Exception, of: str = "") -> int:
+    """Print an expected error in one line; returns its exit code. `of`: the run of a sweep it ended."""
+    print(f"error: {one_line(error)}{of and f' (run: {of})'}", file=sys.stderr)
+    return code_of(error)
+
+
+def code_of(error: Exception) -> int:
+    return next(code for kind, code in EXPECTED.items() if isinstance(error, kind))
 
 
 def one_line(error: Exception) -> str:
@@ -17,8 +33,9 @@ def one_line(error: Exception) -> str:
     if unknown is None:
         return text
     beside = ", ".join(_siblings(unknown[1]))
+    group = unknown[1].rpartition(".")[0]
     return f"{unknown[1]}: unknown key, " + (
-        f"allowed are {beside}" if beside else "there are none beside it"
+        f"allowed are {beside}" if beside else f"this {group} has no settings"
     )
 
 

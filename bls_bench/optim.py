@@ -1,5 +1,6 @@
 """Optimizers (torch's and timm's) and learning-rate schedules that are functions of progress."""
 
+import inspect
 import math
 from dataclasses import dataclass
 
@@ -34,16 +35,19 @@ class Optimizer:
         if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum must be in [0, 1), got {self.momentum}")
 
-    def build(self, model: nn.Module) -> torch.optim.Optimizer:
+    def build(self, model: nn.Module, fused: bool = False) -> torch.optim.Optimizer:
+        """fused: update all parameters in one kernel, where torch has one for this optimizer."""
+        name = "momentum" if self.name == "sgd" else self.name  # timm's "sgd" is Nesterov's, the papers' not
+        kind = timm.optim.get_optimizer_class(name, bind_defaults=False)
+        torchs = kind.__module__.startswith("torch.") and "fused" in inspect.signature(kind).parameters
         return timm.optim.create_optimizer_v2(
             model,
-            opt="momentum"
-            if self.name == "sgd"
-            else self.name,  # timm's "sgd" is Nesterov's, the papers' not
+            opt=name,
             lr=self.lr,
             weight_decay=self.weight_decay,
             momentum=self.momentum,
             filter_bias_and_bn=False,
+            **({"fused": True} if fused and torchs else {}),
         )
 
 

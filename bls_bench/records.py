@@ -25,6 +25,12 @@ class Record:
     config.yaml: all values the run came from. environment.jsonl: versions and device, a line each time
     the run was started. metrics.jsonl: a line an epoch. result.json: the outcome, written last and by
     rename, so a run that has one is over. checkpoint.pt: there while the run is not.
+
+    Both metrics and result hold seconds: `train_seconds` for the steps, and of these `data_seconds`
+    waiting for the next batch and `compile_seconds` in torch.compile; beside them `select_seconds` for
+    all that pruning does between epochs and `eval_seconds`. `images_per_second` is what was trained on
+    by the training time less compilation. `peak_memory_mib` counts the tensors of an epoch on a GPU, and
+    on a CPU the whole process since its start.
     """
 
     def __init__(self, root: str, key: str, config: dict[str, Any]) -> None:

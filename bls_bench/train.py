@@ -7,25 +7,21 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from lightning_fabric import Fabric
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
 from bls_bench import checkpoint
 from bls_bench.config import CONF_DIR, Config, load
 from bls_bench.devices import make_fabric
 from bls_bench.engine import Engine
 from bls_bench.errors import InputError
-from bls_bench.messages import one_line
+from bls_bench.messages import EXPECTED, code_of, one_line, tell
 from bls_bench.pruning.state import NonFiniteLossError
 from bls_bench.records import Record
 from bls_bench.stopping import Interrupted, StopSignal
+from bls_bench.summary import announce, report
 from bls_bench.tracking import Tracker
-
-# The errors that are told in one line, with their exit codes.
-EXPECTED = {InputError: 2, HydraException: 2, OmegaConfBaseException: 2, OSError: 2, NonFiniteLossError: 1}
 
 
 def main() -> None:
@@ -60,16 +56,6 @@ def _command(cfg: DictConfig) -> None:
         raise  # Hydra goes on with the sweep, and raises the first failure at its end
 
 
-def tell(error: Exception, of: str = "") -> int:
-    """Print an expected error in one line; returns its exit code. `of`: the run of a sweep it ended."""
-    print(f"error: {one_line(error)}{of and f' (run: {of})'}", file=sys.stderr)
-    return code_of(error)
-
-
-def code_of(error: Exception) -> int:
-    return next(code for kind, code in EXPECTED.items() if isinstance(error, kind))
-
-
 def run(config: Config, experiment: str | None = None) -> dict[str, Any]:
     """Train one run, or go on with it, and return its result; a finished one is returned as it is.
 
@@ -101,8 +87,9 @@ def run(config: Config, experiment: str | None = None) -> dict[str, Any]:
 
 
 def _train(config: Config, fabric: Fabric, record: Record | None, experiment: str | None) -> dict[str, Any]:
-    data = config.dataset.load(config.seed)
+    data = config.dataset.load(config.seed, fabric.device)
     engine = Engine(config, data, fabric)
+    announce(config, engine.state.num_epochs, fabric)
     path = Path(fabric.broadcast(str(record.checkpoint if record else "")))
     if path.exists():
         engine.load(path)
@@ -117,7 +104,7 @@ def _train(config: Config, fabric: Fabric, record: Record | None, experiment: st
             result = engine.fit(record, tracker, stop)
             if record:
                 if config.trainer.save_model:
-                    checkpoint.save(record.model, engine.model.state_dict())
+                    checkpoint.save(record.model, engine.weights())
                 record.finish(result)
                 record.checkpoint.unlink(missing_ok=True)
                 report("finished", result, config, record)
@@ -136,19 +123,6 @@ def _train(config: Config, fabric: Fabric, record: Record | None, experiment: st
     finally:
         tracker.finish(exit_code, result)
     return result
-
-
-def report(what: str, result: dict[str, Any], config: Config, record: Record) -> None:
-    """Print the outcome."""
-    metric = config.task.metric
-    print(
-        f"{what}: {metric} {result[f'{metric}_last']:.2f}% (best {result[f'{metric}_best']:.2f}%), "
-        f"pruned {result['pruned_percent']:.1f}%, training took {result['train_seconds']:.1f} s\n"
-        f"record: {record.path}"
-    )
-    root, made_with = config.resolved["dataset"].get("root"), record.data_root()
-    if root != made_with:
-        print(f"note: it was made with dataset.root={made_with}; take another records= if that is other data")
 
 
 if __name__ == "__main__":

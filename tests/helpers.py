@@ -39,10 +39,11 @@ def metrics(folder):
 
 
 def without_times(value):
-    """Drop what differs between two equal runs: seconds."""
+    """Drop what differs between two equal runs: seconds and memory."""
     if isinstance(value, list):
         return [without_times(item) for item in value]
-    return {key: item for key, item in value.items() if not key.endswith("seconds")}
+    measured = ("seconds", "per_second", "_mib")
+    return {key: item for key, item in value.items() if not key.endswith(measured)}
 
 
 def command(*arguments, cwd, **environment):

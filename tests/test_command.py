@@ -175,7 +175,7 @@ def test_a_signal_ends_the_sweep_and_it_goes_on(tmp_path):
     [
         (["scorer=bls", "scorer.alpha=2"], "scorer.alpha must be in [0, 1], got 2.0"),
         (["pruner=nothing"], "Available options in 'pruner': bls_infobatch bls_repb"),
-        (["pruner=seta", "pruner.speed=1"], "pruner.speed: unknown key, allowed are prune_ratio, num_groups"),
+        (["pruner=seta", "pruner.speed=1"], "pruner.speed: unknown key, allowed are prune_ratio, target"),
         (["+pruner.speed=1"], "pruner.speed: unknown key"),
         (["trainer.epoch=1"], "trainer.epoch: unknown key, allowed are epochs, batch_size"),
         (["trainer.batch_size=5000"], "trainer.batch_size must be at most"),
@@ -183,7 +183,7 @@ def test_a_signal_ends_the_sweep_and_it_goes_on(tmp_path):
         (["dataset=imagefolder", "dataset.root=missing"], "missing"),
         (["records=file"], "cannot write there"),
         (["trainer.epoch=1", "trainer.batchsize=2"], "trainer.epoch: unknown key, allowed are epochs"),
-        (["scorer=per_sample", "scorer.alpha=0.5"], "scorer.alpha: unknown key, there are none beside it"),
+        (["scorer=per_sample", "scorer.alpha=0.5"], "scorer.alpha: unknown key, this scorer has no settings"),
         (["+prunner=seta"], "prunner: unknown key, allowed are seed, records, trainer, dataset"),
         (["pruner=null"], "Config group override must be a string"),
         (["trainer=fast"], "trainer must be a group of settings, got 'fast'"),

@@ -34,6 +34,8 @@ class BatchLossTask:
     per_sample: ClassVar[bool] = False
     metric: ClassVar[str] = "accuracy"
     label_smoothing: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
 
     def loss(self, model, inputs, targets):
         return torch.nn.functional.cross_entropy(model(inputs), targets)
@@ -124,6 +126,10 @@ class TestKey:
             "pruner=seta",
             "optimizer.lr=1",
             "scorer=per_sample",
+            "trainer.accumulate=2",
+            "trainer.compile=default",
+            "trainer.ema=0.9",
+            "task.mixup=0.8",
         ],
     )
     def test_all_that_bears_on_the_numbers_does(self, override):
@@ -148,8 +154,15 @@ class TestKey:
         def key(root, *more):
             return make_config("dataset=imagefolder", f"dataset.root={root}", *more).key
 
-        assert key("/a/flowers") == key("b/flowers", "dataset.workers=0")
+        assert key("/a/flowers") == key("b/flowers", "dataset.workers=0", "dataset.in_memory=false")
         assert key("/a/flowers") != key("/a/birds")
+
+    def test_augmentation_counts(self):
+        keys = [
+            make_config("dataset=cifar10", f"dataset.{more}").key
+            for more in ("crop=auto", "crop=zero", "crop=resized", "cutout=8")
+        ]
+        assert len(set(keys)) == 4
 
     def test_numbers_are_compared_as_numbers(self):
         assert make_config("optimizer.lr=1").key == make_config("optimizer.lr=1.0").key
@@ -165,12 +178,16 @@ class TestKey:
         (["pruner=seta", "pruner.num_groups=2.5"], "pruner.num_groups=2.5: Value '2.5'"),
         (
             ["+pruner.speed=3", "pruner=seta"],
-            "pruner.speed: unknown key, allowed are prune_ratio, num_groups",
+            "pruner.speed: unknown key, allowed are prune_ratio, target",
         ),
         (["+speed=3"], "speed: unknown key, allowed are seed, records"),
         (["trainer.epochs=0"], "trainer.epochs must be at least 1"),
         (["trainer.batch_size=0"], "trainer.batch_size must be at least 1"),
-        (["trainer.precision=16"], "trainer.precision must be one of 32, bf16-mixed"),
+        (["trainer.precision=16"], "trainer.precision must be one of 32, tf32, bf16-mixed"),
+        (["trainer.accumulate=0"], "trainer.accumulate must be at least 1"),
+        (["trainer.compile=fast"], "trainer.compile must be one of none, default, max-autotune"),
+        (["trainer.ema=1"], r"trainer.ema must be in \(0, 1\) or null"),
+        (["task.mixup=-1"], "task.mixup must be at least 0"),
         (["trainer.device=tpu"], "trainer.device must be auto, cpu, cuda or mps"),
         (["trainer.grad_clip=0"], "trainer.grad_clip must be above 0"),
         (["trainer.checkpoint_seconds=-1"], "trainer.checkpoint_seconds must be at least 0"),

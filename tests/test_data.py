@@ -8,6 +8,7 @@ import tarfile
 import threading
 import time
 import urllib.error
+from collections.abc import Callable
 from multiprocessing import active_children
 from pathlib import Path
 
@@ -26,13 +27,13 @@ from torchvision.datasets import CIFAR10, CIFAR100
 from torchvision.transforms.v2 import functional as vision
 
 from bls_bench.data import CIFAR, Digits, ImageFolder, Split, cifar
-from bls_bench.data.augment import CropFlip
+from bls_bench.data.augment import CropFlip, Cutout, ResizedCrop
+from bls_bench.data.base import CPU
 from bls_bench.data.split import MemorySplit, Pixels
 from bls_bench.errors import InputError
 
 ROOT = Path(__file__).parents[1]
 ARCHIVE = ROOT.parent / "shared" / "data" / "cifar10-jpeg.tar.xz"
-CPU = torch.device("cpu")
 AS_STORED = Pixels(mean=(0, 0, 0), std=(1, 1, 1))
 
 
@@ -112,7 +113,18 @@ def folder_split(seed: int, tmp_path: Path, **options: object) -> Split:
     return ImageFolder(root=str(root if root.exists() else write_tree(root)), **options).load(seed).train
 
 
+def augmented_split(augment: object, cutout: Cutout | None) -> Callable[[int, Path], Split]:
+    def make(seed: int, tmp_path: Path) -> Split:
+        return MemorySplit(
+            random_images(12), torch.arange(12) % 3, Pixels((0.5,) * 3, (0.2,) * 3, augment, cutout), seed
+        )
+
+    return make
+
+
 KINDS = {
+    "memory-resized-cutout": augmented_split(ResizedCrop(8, flip=True), Cutout(4, 8)),
+    "memory-zero": augmented_split(CropFlip(padding=2, reflect=False, flip=True), None),
     "memory": memory_split,
     "folder": lambda seed, tmp_path: folder_split(seed, tmp_path, in_memory=False, workers=0),
     "folder-large": lambda *args: folder_split(*args, in_memory=False, image_size=80, workers=0),
@@ -472,7 +484,12 @@ def test_an_image_that_cannot_be_decoded_is_named(in_memory, workers, damage, tm
         (lambda: ImageFolder(root=None), "root"),
         (lambda: ImageFolder(root="x", image_size=0), "image_size"),
         (lambda: ImageFolder(root="x", workers=-1), "workers"),
-        (lambda: ImageFolder(root="x", image_size=65), "in_memory"),
+        (lambda: ImageFolder(root="x", workers="many"), "workers"),
+        (lambda: ImageFolder(root="x", in_memory="maybe"), "in_memory"),
+        (lambda: ImageFolder(root="x", image_size=65, in_memory="true"), "in_memory"),
+        (lambda: ImageFolder(root="x", image_size=65, crop="zero"), "crop"),
+        (lambda: CIFAR(name="cifar10", crop="square"), "crop"),
+        (lambda: CIFAR(name="cifar10", cutout=-1), "cutout"),
     ],
 )
 def test_bad_fields_are_named(make, field):

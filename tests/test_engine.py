@@ -276,8 +276,9 @@ def test_a_checkpoint_of_another_number_of_processes(tmp_path):
     checkpoint.save(Folder.checkpoint, content | {"generators": content["generators"] * 2})
     with pytest.raises(InputError, match="was made by 2 processes: go on with as many"):
         make_engine().load(Folder.checkpoint)
-    model = {name: value[..., :1] for name, value in content["model"].items() if value.ndim}
-    checkpoint.save(Folder.checkpoint, content | {"model": model})
+    training = content["training"]
+    model = {name: value[..., :1] for name, value in training["model"].items() if value.ndim}
+    checkpoint.save(Folder.checkpoint, content | {"training": training | {"model": model}})
     with pytest.raises(InputError, match="made with other data or another model"):
         make_engine().load(Folder.checkpoint)
 

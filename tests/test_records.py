@@ -118,7 +118,7 @@ class TestBadCheckpoints:
         return folder
 
     def content(self, folder, **changes):
-        rest = dict.fromkeys(("model", "optimizer", "generators", "step", "train_seconds", "history"))
+        rest = dict.fromkeys(("training", "generators", "step", "seconds", "history"))
         return {"key": folder.name, "pruning": {"num_samples": 100}, **rest} | changes
 
     @pytest.mark.parametrize("keep", [0, 10, 500])
@@ -133,7 +133,7 @@ class TestBadCheckpoints:
 
     def test_with_something_missing(self, folder, tmp_path):
         content = self.content(folder)
-        del content["optimizer"]
+        del content["training"]
         checkpoint.save(folder / "checkpoint.pt", content)
         with pytest.raises(InputError, match="no whole checkpoint"):
             run(make_config(*TINY, f"records={tmp_path}"))

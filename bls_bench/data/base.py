@@ -9,6 +9,13 @@ from torch import Tensor
 
 from bls_bench.errors import InputError
 
+CPU = torch.device("cpu")
+
+
+def memory_format(image_size: int) -> torch.memory_format:
+    """Return how inputs and weights lie in memory: channels last, which smaller images only make slower."""
+    return torch.channels_last if image_size >= 32 else torch.contiguous_format
+
 
 class Split(Protocol):
     """One part of a data set. Which samples make a batch, and in which order, is the caller's choice."""
@@ -20,9 +27,10 @@ class Split(Protocol):
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield one batch for each (b,) int64 tensor of sample indices, in the order given.
 
-        A batch is (inputs, targets), both on `device`: inputs (b, C, H, W) float32, normalised, and
-        targets (b,) int64. Random augmentation of sample i depends on the run's seed, `epoch` and i
-        alone, so neither the batch size nor the order nor a resume changes it.
+        A batch is (inputs, targets), both on `device`: inputs (b, C, H, W) float32, normalised, in
+        the `memory_format` of their size, and targets (b,) int64. Random augmentation of sample i depends
+        on the run's seed, `epoch` and i alone, so neither the batch size nor the order nor a resume
+        changes it.
         Raises InputError for a sample that cannot be read.
         """
         ...
@@ -54,8 +62,10 @@ class Dataset:
         if self.subset is not None and self.subset < 1:
             raise ValueError(f"subset must be null or at least 1, got {self.subset}")
 
-    def load(self, seed: int) -> Data:
-        """Read the data. `seed` is the run's and decides the random augmentation, nothing else.
+    def load(self, seed: int, device: torch.device = CPU) -> Data:
+        """Read the data, to be trained on on `device`.
+
+        `seed` is the run's and decides the random augmentation, nothing else.
 
         Raises InputError when files are missing or cannot be read, and when `subset` asks for more
         images than a class has.

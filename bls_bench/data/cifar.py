@@ -9,8 +9,8 @@ from filelock import FileLock
 from torchvision import datasets
 from torchvision.datasets.utils import check_integrity
 
-from bls_bench.data.augment import CropFlip
-from bls_bench.data.base import Data, Dataset, first_of_each_class
+from bls_bench.data.base import CPU, Data, first_of_each_class
+from bls_bench.data.images import Photographs
 from bls_bench.data.split import MemorySplit, Pixels
 from bls_bench.errors import InputError
 
@@ -23,7 +23,7 @@ SOURCES = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}
 
 
 @dataclass(frozen=True, kw_only=True)
-class CIFAR(Dataset):
+class CIFAR(Photographs):
     """`name` is cifar10 or cifar100; `root` is the folder that holds, or will hold, torchvision's files."""
 
     root: str = "data"
@@ -35,7 +35,7 @@ class CIFAR(Dataset):
         if not self.root:
             raise ValueError(f"root must be a folder, got {self.root!r}")
 
-    def load(self, seed: int) -> Data:
+    def load(self, seed: int, device: torch.device = CPU) -> Data:
         source = SOURCES[self.name]
         root = Path(self.root).expanduser()
         train, test = _open(source, root)
@@ -43,7 +43,7 @@ class CIFAR(Dataset):
         targets = torch.tensor(train.targets)
         kept = first_of_each_class(targets, self.subset)
         mean, std = STATISTICS[self.name]
-        augmented = Pixels(mean, std, CropFlip(padding=4, reflect=True, flip=True))
+        augmented = self.augmented(mean, std, 32, cropped=False)
         return Data(
             train=MemorySplit(images[0][kept], targets[kept], augmented, seed),
             test=MemorySplit(images[1], torch.tensor(test.targets), Pixels(mean, std), seed),

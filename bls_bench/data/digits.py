@@ -7,7 +7,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from bls_bench.data.augment import CropFlip
-from bls_bench.data.base import Data, Dataset, first_of_each_class
+from bls_bench.data.base import CPU, Data, Dataset, first_of_each_class
 from bls_bench.data.split import MemorySplit, Pixels
 
 MEAN, STD = (0.305,), (0.376,)
@@ -19,7 +19,7 @@ class Digits(Dataset):
 
     name: str = "digits"
 
-    def load(self, seed: int) -> Data:
+    def load(self, seed: int, device: torch.device = CPU) -> Data:
         digits = load_digits()
         images = torch.from_numpy(digits.images * (255 / 16)).round().to(torch.uint8)[:, None]
         targets = torch.from_numpy(digits.target).long()

@@ -1,5 +1,6 @@
 """Any folder of images: train/ and test/ or val/, in each a folder per class."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,11 @@ from torch import Tensor
 from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, make_dataset
 from torchvision.transforms import v2
 
-from bls_bench.data.augment import CropFlip
-from bls_bench.data.base import Data, Dataset, first_of_each_class
-from bls_bench.data.split import FolderSplit, Pixels
+from bls_bench.data.base import CPU, Data, first_of_each_class
+from bls_bench.data.files import FolderSplit
+from bls_bench.data.images import Photographs
+from bls_bench.data.memory import CHOICES, keep_in_memory
+from bls_bench.data.split import Pixels
 from bls_bench.errors import InputError
 
 # Of ImageNet: what pretrained models expect, and close enough for other photographs.
@@ -21,19 +24,20 @@ SMALL = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageFolder(Dataset):
+class ImageFolder(Photographs):
     """A tree of image files, with CIFAR's augmentation up to 64 pixels and ImageNet's above.
 
-    `in_memory` decodes every image once, at `image_size`, and keeps the pixels on the training
-    device; without it images are decoded as they are needed. Where both are possible they give the
-    same batches. Either way `workers` processes decode (0: none but this one).
+    `in_memory=true` decodes every image once, at `image_size`, and keeps the pixels on the training
+    device; with false images are decoded as they are needed; auto decides by size and free memory.
+    Where both are possible they give the same batches. Either way `workers` processes decode (0: none
+    but this one; auto: one a CPU core, 16 at most).
     """
 
     name: str = "imagefolder"
     root: str
     image_size: int = 32
-    in_memory: bool = True
-    workers: int = 2
+    in_memory: str = "auto"
+    workers: int | str = "auto"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -41,15 +45,20 @@ class ImageFolder(Dataset):
             raise ValueError(f"root must be a folder that holds train/ and test/ or val/, got {self.root!r}")
         if self.image_size < 1:
             raise ValueError(f"image_size must be at least 1, got {self.image_size}")
-        if self.workers < 0:
-            raise ValueError(f"workers must be at least 0, got {self.workers}")
-        if self.in_memory and self.image_size > SMALL:
-            raise ValueError(
-                f"in_memory must be false for images above {SMALL} pixels, which are cropped from the "
-                f"file anew each time, got true with image_size={self.image_size}"
-            )
+        if self.workers != "auto" and (isinstance(self.workers, str) or self.workers < 0):
+            raise ValueError(f"workers must be auto or at least 0, got {self.workers}")
+        object.__setattr__(self, "in_memory", str(self.in_memory).lower())  # YAML reads true as a bool
+        if self.in_memory not in CHOICES:
+            raise ValueError(f"in_memory must be one of {', '.join(CHOICES)}, got {self.in_memory!r}")
+        if self.image_size <= SMALL:
+            return
+        why = f"for images above {SMALL} pixels, which are cropped from the file anew each time"
+        if self.in_memory == "true":
+            raise ValueError(f"in_memory must be auto or false {why}, got true")
+        if self.crop not in ("auto", "resized"):
+            raise ValueError(f"crop must be auto or resized {why}, got {self.crop}")
 
-    def load(self, seed: int) -> Data:
+    def load(self, seed: int, device: torch.device = CPU) -> Data:
         train_folder, test_folder = _split_folders(Path(self.root).expanduser())
         classes, train_paths, train_targets = _scan(train_folder)
         test_classes, test_paths, test_targets = _scan(test_folder)
@@ -58,29 +67,36 @@ class ImageFolder(Dataset):
                 f"{train_folder} and {test_folder} must hold the same classes, "
                 f"but only one of them has {_some(set(classes) ^ set(test_classes))}"
             )
-        kept = first_of_each_class(train_targets, self.subset)
-        train_paths, train_targets = [train_paths[i] for i in kept.tolist()], train_targets[kept]
+        chosen = first_of_each_class(train_targets, self.subset)
+        train_paths, train_targets = [train_paths[i] for i in chosen.tolist()], train_targets[chosen]
 
         size = self.image_size
         if size <= SMALL:
             fit_train = fit_test = _resize(size, size)
-            augment = CropFlip(padding=size // 8, reflect=True, flip=True)
+            needed = (len(train_paths) + len(test_paths)) * 3 * size**2
+            kept = keep_in_memory(self.in_memory, needed, device)
         else:
             crop = [v2.RandomResizedCrop(size), v2.RandomHorizontalFlip(), v2.PILToTensor()]
-            fit_train, fit_test, augment = v2.Compose(crop), _resize(round(size * 256 / 224), size), None
+            fit_train, fit_test, kept = v2.Compose(crop), _resize(round(size * 256 / 224), size), False
 
-        train = FolderSplit(
-            train_paths, train_targets, fit_train, Pixels(MEAN, STD, augment), seed, self.workers
-        )
-        test = FolderSplit(test_paths, test_targets, fit_test, Pixels(MEAN, STD), seed, self.workers)
+        pixels, workers = self.augmented(MEAN, STD, size, cropped=size > SMALL), self._workers()
+        train = FolderSplit(train_paths, train_targets, fit_train, pixels, seed, workers)
+        test = FolderSplit(test_paths, test_targets, fit_test, Pixels(MEAN, STD), seed, workers)
         return Data(
-            train=train.in_memory() if self.in_memory else train,
-            test=test.in_memory() if self.in_memory else test,
+            train=train.in_memory() if kept else train,
+            test=test.in_memory() if kept else test,
             num_classes=len(classes),
             channels=3,
             image_size=size,
             classes=classes,
         )
+
+    def _workers(self) -> int:
+        if isinstance(self.workers, int):
+            return self.workers
+        affinity = getattr(os, "sched_getaffinity", None)
+        cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+        return min(max(cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1), 16)
 
 
 def _resize(shorter_side: int, size: int) -> Callable[[Image.Image], Tensor]:

@@ -1,38 +1,51 @@
-"""The two kinds of split: images held on the training device, and images decoded as they are needed."""
+"""How a split makes batches of pixels, and the split whose images lie on the training device."""
 
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import repeat
 
 import torch
-from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader
-from tqdm import tqdm
 
-from bls_bench.data.augment import CropFlip
-from bls_bench.errors import InputError
+from bls_bench.data.augment import CropFlip, Cutout, ResizedCrop
+from bls_bench.data.base import memory_format
 from bls_bench.streams import stream
 
 
 @dataclass(frozen=True)
 class Pixels:
-    """What happens to a batch of uint8 images on the device: augmentation, then normalisation.
+    """What happens to a batch of uint8 images on the device: crop, normalisation, cutout.
 
     `mean` and `std` have a value for each channel, for pixels in [0, 1].
     """
 
-    mean: Sequence[float]
-    std: Sequence[float]
-    augment: CropFlip | None = None
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    augment: CropFlip | ResizedCrop | None = None
+    cutout: Cutout | None = None
 
     def normalise(self, images: Tensor) -> Tensor:
-        """Turn (b, C, H, W) uint8 images into normalised float32 ones."""
-        mean, std = torch.tensor([self.mean, self.std], device=images.device)[..., None, None]
-        return images.float().div_(255).sub_(mean).div_(std)
+        """Turn (b, C, H, W) images of values up to 255 into normalised float32 ones."""
+        mean, std = _channels(self.mean, images.device), _channels(self.std, images.device)
+        inputs = images.to(torch.float32, copy=True, memory_format=memory_format(images.shape[-1]))
+        return inputs.div_(255).sub_(mean).div_(std)
+
+    def __call__(self, images: Tensor, crops: Tensor | None, squares: Tensor | None) -> Tensor:
+        """Give each image its row of the numbers drawn for `augment` and for `cutout`."""
+        if self.augment is not None:
+            images = self.augment(images, crops)
+        inputs = self.normalise(images)
+        return inputs if self.cutout is None else self.cutout(inputs, squares)
 
 
-class _BatchSplit:
+@cache
+def _channels(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """Return (C, 1, 1) float32, copied to the device once: a copy in every step would wait for it."""
+    return torch.tensor(values, dtype=torch.float32, device=device)[:, None, None]
+
+
+class BatchSplit:
     """All that the two kinds of split share: they differ in where the uint8 images come from."""
 
     def __init__(self, targets: Tensor, pixels: Pixels, seed: int) -> None:
@@ -54,21 +67,24 @@ class _BatchSplit:
         indices = torch.cat(list(index_batches)).cpu()
         targets = self.targets[indices].to(device).split(sizes)
         images = self._images(indices.split(sizes), epoch, device)
-        augment = self.pixels.augment
-        if augment is None:
-            yield from zip(map(self.pixels.normalise, images), targets, strict=True)
-            return
-        # Drawn for all samples, used or not: sample i gets row i whichever samples are left out.
-        draws = augment.draw(len(self), stream(self.seed, "augment", epoch))[indices]
-        cropped = map(augment, images, draws.to(device).split(sizes))
-        yield from zip(map(self.pixels.normalise, cropped), targets, strict=True)
+        generator = stream(self.seed, "augment", epoch)
+
+        def draw(step: CropFlip | ResizedCrop | Cutout | None) -> Iterable[Tensor | None]:
+            # Drawn for all samples, used or not: sample i gets row i whichever samples are left out.
+            if step is None:
+                return repeat(None, len(sizes))
+            return step.draw(len(self), generator)[indices].to(device).split(sizes)
+
+        # The crop's numbers come first, so that cutout does not change them.
+        draws = draw(self.pixels.augment), draw(self.pixels.cutout)
+        yield from zip(map(self.pixels, images, *draws), targets, strict=True)
 
     def _images(self, index_batches: Sequence[Tensor], epoch: int, device: torch.device) -> Iterator[Tensor]:
         """Yield the (b, C, H, W) uint8 images of each batch, on `device`."""
         raise NotImplementedError
 
 
-class MemorySplit(_BatchSplit):
+class MemorySplit(BatchSplit):
     """Images (N, C, H, W) uint8 and targets (N,) int64 in memory, moved to the training device once."""
 
     def __init__(self, images: Tensor, targets: Tensor, pixels: Pixels, seed: int) -> None:
@@ -80,100 +96,3 @@ class MemorySplit(_BatchSplit):
         sizes = [len(batch) for batch in index_batches]
         for indices in torch.cat(list(index_batches)).to(device).split(sizes):
             yield self.images[indices]
-
-
-class FolderSplit(_BatchSplit):
-    """Image files that `workers` processes (0: this one) decode batch by batch, ahead of training.
-
-    `transform` turns an RGB picture into a (3, H, W) uint8 tensor, the same size for all. It may be
-    random: it draws from torch's generator, which is set for every sample and put back afterwards.
-    """
-
-    def __init__(
-        self,
-        paths: Sequence[str],
-        targets: Tensor,
-        transform: Callable[[Image.Image], Tensor],
-        pixels: Pixels,
-        seed: int,
-        workers: int,
-    ) -> None:
-        super().__init__(targets, pixels, seed)
-        self.paths = paths
-        self.transform = transform
-        self.workers = workers
-
-    def in_memory(self) -> MemorySplit:
-        """Decode every file now, with a progress bar; for a transform that is not random."""
-        chunks = torch.arange(len(self)).split(256)
-        images = torch.empty(0, dtype=torch.uint8)
-        with tqdm(total=len(self), desc="decoding images", disable=None) as bar:
-            for chunk, decoded in zip(chunks, self._images(chunks, 0, torch.device("cpu")), strict=True):
-                if not len(images):
-                    images = decoded.new_empty(len(self), *decoded.shape[1:])
-                images[chunk] = decoded
-                bar.update(len(chunk))
-        return MemorySplit(images, self.targets, self.pixels, self.seed)
-
-    def _images(self, index_batches: Sequence[Tensor], epoch: int, device: torch.device) -> Iterator[Tensor]:
-        loader = DataLoader(
-            _Files(self.paths, self.transform, self.seed, epoch),
-            batch_sampler=[batch.tolist() for batch in index_batches],
-            num_workers=self.workers,
-            collate_fn=_stack,
-            worker_init_fn=_leave_process_group,
-            pin_memory=device.type == "cuda",
-            # Without one of its own the loader takes a number from the global generator.
-            generator=torch.Generator(),
-        )
-        for images in loader:
-            if isinstance(images, InputError):
-                raise images
-            yield images.to(device, non_blocking=True)
-
-
-@dataclass(frozen=True)
-class _Files:
-    """The map-style data set behind FolderSplit, for one epoch."""
-
-    paths: Sequence[str]
-    transform: Callable[[Image.Image], Tensor]
-    seed: int
-    epoch: int
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, index: int) -> Tensor | InputError:
-        with torch.random.fork_rng(devices=[]):
-            # Not torch.manual_seed: that would reseed the generators of the devices too.
-            state = stream(self.seed, "augment", self.epoch, index).get_state()
-            torch.default_generator.set_state(state)
-            try:
-                return decode(self.paths[index], self.transform)
-            except InputError as error:
-                # Raised in a worker it would arrive wrapped in the worker's traceback.
-                return error
-
-
-def decode(path: str, transform: Callable[[Image.Image], Tensor]) -> Tensor:
-    """Read an image file as RGB and transform it. Raises InputError, naming the file, if it cannot."""
-    try:
-        with Image.open(path) as image:
-            return transform(image.convert("RGB"))
-    except Exception as error:  # Pillow's formats fail in many ways: OSError, SyntaxError, struct.error...
-        raise InputError(f"{path} cannot be decoded as an image: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
-
-
-def _stack(items: list[Tensor | InputError]) -> Tensor | InputError:
-    return next((item for item in items if isinstance(item, InputError)), None) or torch.stack(items)
-
-
-def _leave_process_group(worker: int) -> None:
-    """Leave a Ctrl-C to the main process, which finishes its step and then ends its workers itself."""
-    if hasattr(os, "setpgrp"):
-        os.setpgrp()

@@ -1,16 +1,25 @@
 """InfoBatch: drop low-loss samples at random, scale the loss of those that stay."""
 
+import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from bls_bench.pruning.pruner import Epoch, Pruner, check_fraction, check_rate
+from bls_bench.pruning.pruner import Epoch, annealing_start, check_fraction, check_rate
+from bls_bench.pruning.rate import RatedPruner, dropped, lowest, spread
 from bls_bench.pruning.selection import Selection, permutation
+
+# A target takes more candidates rather than to drop these with a higher probability. An exact number of
+# drops adds the variance r / (1 - r) * sum of (l - their mean)^2 over the candidates to the summed loss: for
+# exponentially distributed losses it is least at r = 0.77, 0.80 and 0.83 when 50, 60 and 70% of the samples
+# are dropped.
+WIDEN_AT = 0.8
 
 
 @dataclass(kw_only=True)
-class InfoBatchPruner(Pruner):
+class InfoBatchPruner(RatedPruner):
     """InfoBatch (ICLR 2024, Sec. 2.2-2.4), with the switches of its ablations.
 
     prune_ratio: r, the probability that a candidate is dropped, in [0, 1).
@@ -22,9 +31,14 @@ class InfoBatchPruner(Pruner):
     exact_count: drop exactly int(r * n) of n candidates instead of each one independently. The paper
     says independently, the authors' code draws an exact number.
     rescale, anneal: off in the ablations of Table 4.
+
+    With a target, r is what this epoch needs, the number dropped is exact, and the weights are those of
+    this r: unbiased as ever. Both rates of `quantile` are scaled by one factor. Where r would pass WIDEN_AT
+    the candidates become more, the next ones in the order of the scores, in the end all.
     """
 
-    prune_ratio: float = 0.5
+    most: ClassVar[float] = 0.95  # no weight above 1 / (1 - 0.95) = 20
+
     delta: float = 0.875
     variant: str = "mean"
     low_quantile: float = 0.2
@@ -36,7 +50,7 @@ class InfoBatchPruner(Pruner):
     anneal: bool = True
 
     def __post_init__(self) -> None:
-        check_rate("prune_ratio", self.prune_ratio)
+        super().__post_init__()
         check_rate("low_ratio", self.low_ratio)
         check_fraction("delta", self.delta)
         check_fraction("low_quantile", self.low_quantile)
@@ -50,16 +64,32 @@ class InfoBatchPruner(Pruner):
         if self.variant == "quantile" and self.prune != "below":
             raise ValueError(f"prune must be below with variant=quantile, got {self.prune!r}")
 
+    def prunable(self, num_epochs: int) -> range:
+        """All but the first epoch, before which there are no scores, up to annealing."""
+        return range(1, annealing_start(self.delta, num_epochs) if self.anneal else num_epochs)
+
+    def natural_share(self, num_epochs: int) -> float:
+        """For `mean` it is taken that half of the scores lie below the mean; losses mostly have more."""
+        if self.variant == "mean":
+            share = 0.5 * self.prune_ratio
+        else:
+            share = self.low_quantile * self.low_ratio
+            share += (self.high_quantile - self.low_quantile) * self.prune_ratio
+        return share * len(self.prunable(num_epochs)) / num_epochs
+
     def select(self, epoch: Epoch) -> Selection:
         if self.anneal and epoch.annealing(self.delta):
             return epoch.everything()
-        drop = torch.zeros(epoch.num_samples, dtype=torch.bool)
         weights = torch.ones(epoch.num_samples) if self.rescale else None
-        for candidates, ratio in self._tiers(epoch):
-            drop |= dropped(candidates, ratio, epoch.generator, self.exact_count)
+        tiers, exact_count = self._tiers(epoch), self.exact_count
+        if self.target is not None:
+            tiers, exact_count = self._sent_to_target(tiers, epoch), True
+        drop = torch.zeros(epoch.num_samples, dtype=torch.bool)
+        for candidates, ratio in tiers:
+            drop |= dropped(candidates, ratio, epoch.generator, exact_count)
             if weights is not None:
                 weights.masked_fill_(candidates, 1 / (1 - ratio))
-        return Selection.of(drop.logical_not_().nonzero().squeeze(1), epoch.generator, weights)
+        return Selection.of(drop.logical_not_(), epoch.generator, weights, prune_ratio=tiers[-1][1])
 
     def _tiers(self, epoch: Epoch) -> list[tuple[Tensor, float]]:
         """Return the candidates of each drop rate, (N,) bool; a sample without a score is none."""
@@ -75,15 +105,24 @@ class InfoBatchPruner(Pruner):
             candidates[scored] = candidates[scored[permutation(len(scored), epoch.generator)]]
         return [(candidates, self.prune_ratio)]
 
+    def _sent_to_target(self, tiers: list[tuple[Tensor, float]], epoch: Epoch) -> list[tuple[Tensor, float]]:
+        """Return the candidates with the drop rates that this epoch needs, more candidates if need be."""
+        wanted = self.share(epoch) * epoch.num_samples
+        most, sizes = WIDEN_AT, [int(candidates.count_nonzero()) for candidates, _ in tiers]
+        if wanted > WIDEN_AT * sum(sizes):
+            tiers = [(self._first(math.ceil(wanted / WIDEN_AT), epoch), 1.0)]
+            most, sizes = self.most, [int(tiers[0][0].count_nonzero())]
+        ratios = spread(wanted, sizes, [ratio for _, ratio in tiers], most)
+        # Whole numbers are dropped, and the weights have to be those of what is dropped.
+        ratios = [int(ratio * size + 1e-9) / max(size, 1) for ratio, size in zip(ratios, sizes, strict=True)]
+        return [(candidates, ratio) for (candidates, _), ratio in zip(tiers, ratios, strict=True)]
 
-def dropped(candidates: Tensor, ratio: float, generator: torch.Generator, exact_count: bool) -> Tensor:
-    """Say which of the candidates, (N,) bool, are dropped, each with probability `ratio`; (N,) bool."""
-    if not exact_count:
-        # Drawing for all costs less than finding the candidates.
-        return (torch.rand(len(candidates), generator=generator) < ratio).logical_and_(candidates)
-    chosen = candidates.nonzero().squeeze(1)
-    order = permutation(len(chosen), generator)[: int(ratio * len(chosen) + 1e-9)]
-    return torch.zeros_like(candidates).index_fill_(0, chosen.index_select(0, order), True)
+    def _first(self, count: int, epoch: Epoch) -> Tensor:
+        """Mark the `count` samples with a score that are candidates before all others, (N,) bool."""
+        order = -epoch.scores if self.prune == "above" else epoch.scores
+        if self.prune == "random":
+            order = torch.rand(len(order), generator=epoch.generator).masked_fill_(order.isnan(), torch.nan)
+        return lowest(order, count, epoch.generator)
 
 
 def quantile(scores: Tensor, fraction: float) -> Tensor:

@@ -23,7 +23,10 @@ class InfoBatch(Handler):
     those from there to 85% with r (the paper's CIFAR-100 and ImageNet runs).
     exact_count: drop exactly int(r * n) of n candidates, as the authors' code does; the paper drops each
     one independently.
-    Raises ValueError for settings out of range, and what `Handler` raises for a data set.
+    target: the share of the whole run to prune, in [0, 1), reached whatever the losses do; r is then set
+    anew each epoch. None leaves it alone.
+    Raises ValueError for settings out of range or a target out of reach, and what `Handler` raises for a
+    data set.
     """
 
     def __init__(
@@ -36,9 +39,10 @@ class InfoBatch(Handler):
         seed: int = 0,
         *,
         exact_count: bool = False,
+        target: float | None = None,
     ) -> None:
         pruner = InfoBatchPruner(
-            prune_ratio=prune_ratio, delta=delta, variant=variant, exact_count=exact_count
+            prune_ratio=prune_ratio, delta=delta, variant=variant, exact_count=exact_count, target=target
         )
         super().__init__(dataset, num_epochs, pruner, PerSampleLoss(), seed)
 
@@ -50,7 +54,10 @@ class SeTa(Handler):
     prune_ratio: r in [0, 1), the share that a uniform draw removes before anything else.
     num_groups: k groups of like scores; window_scale: the window spans round(k * window_scale) of them.
     delta: in [0, 1], from epoch delta * E on it is a fresh uniform draw of int((1 - r) * N) samples.
-    Raises ValueError for settings out of range, and what `Handler` raises for a data set.
+    target: the share of the whole run to prune, in [0, 1), reached whatever the losses do; r is then set
+    anew each epoch. None leaves it alone.
+    Raises ValueError for settings out of range or a target out of reach, and what `Handler` raises for a
+    data set.
     """
 
     def __init__(
@@ -62,9 +69,15 @@ class SeTa(Handler):
         window_scale: float = 0.9,
         delta: float = 0.875,
         seed: int = 0,
+        *,
+        target: float | None = None,
     ) -> None:
         pruner = SeTaPruner(
-            prune_ratio=prune_ratio, num_groups=num_groups, window_scale=window_scale, delta=delta
+            prune_ratio=prune_ratio,
+            num_groups=num_groups,
+            window_scale=window_scale,
+            delta=delta,
+            target=target,
         )
         super().__init__(dataset, num_epochs, pruner, PerSampleLoss(), seed)
 
@@ -75,13 +88,23 @@ class RePB(Handler):
     num_epochs: E, the epochs of the whole run.
     prune_ratio: rho in [0, 1), the probability that a sample below its window's mean is dropped.
     window: W, how many consecutive batches share one mean; under several processes each one's own.
-    Raises ValueError for settings out of range, and what `Handler` raises for a data set.
+    target: the share of the whole run to prune, in [0, 1), reached whatever the losses do; rho is then set
+    anew each epoch. None leaves it alone.
+    Raises ValueError for settings out of range or a target out of reach, and what `Handler` raises for a
+    data set.
     """
 
     def __init__(
-        self, dataset: Dataset, num_epochs: int, prune_ratio: float = 0.5, window: int = 1, seed: int = 0
+        self,
+        dataset: Dataset,
+        num_epochs: int,
+        prune_ratio: float = 0.5,
+        window: int = 1,
+        seed: int = 0,
+        *,
+        target: float | None = None,
     ) -> None:
-        pruner = RePBPruner(prune_ratio=prune_ratio, window=window)
+        pruner = RePBPruner(prune_ratio=prune_ratio, window=window, target=target)
         super().__init__(dataset, num_epochs, pruner, PerSampleLoss(), seed)
 
 
@@ -89,12 +112,20 @@ class RandomPruning(Handler):
     """The baseline: a fresh uniform draw of int((1 - prune_ratio) * N) samples each epoch.
 
     It looks at no score, so `update` takes per-sample losses and mean losses alike; its `scores` are the
-    batch losses last seen.
+    batch losses last seen. A target, in [0, 1), takes the place of prune_ratio, as in the other handlers.
     Raises ValueError for a rate outside [0, 1), and what `Handler` raises for a data set.
     """
 
-    def __init__(self, dataset: Dataset, num_epochs: int, prune_ratio: float = 0.5, seed: int = 0) -> None:
-        pruner = RandomPruner(prune_ratio=prune_ratio)
+    def __init__(
+        self,
+        dataset: Dataset,
+        num_epochs: int,
+        prune_ratio: float = 0.5,
+        seed: int = 0,
+        *,
+        target: float | None = None,
+    ) -> None:
+        pruner = RandomPruner(prune_ratio=prune_ratio, target=target)
         super().__init__(dataset, num_epochs, pruner, BatchLossScore(alpha=0), seed)
 
 
@@ -121,6 +152,6 @@ class BLS:
         """Return a handler of the same kind over the same data set; the one wrapped stays as it is."""
         old, handler = self.handler.state, copy.copy(self.handler)
         handler.state = PruningState(
-            old.num_samples, old.num_epochs, copy.deepcopy(old.pruner), self.scorer, old.seed
+            old.num_samples, old.epochs_asked, copy.deepcopy(old.pruner), self.scorer, old.seed
         )
         return handler

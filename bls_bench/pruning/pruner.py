@@ -19,6 +19,8 @@ class Epoch:
     scores: (N,) float32, NaN for a sample that has no score yet.
     counts: (N,) int32, in how many of the earlier epochs the sample was trained on.
     generator: the epoch's own random stream.
+    used: the samples that the earlier epochs selected, all together.
+    cut: how many epochs fewer than asked for the run has (`pruner.match=epochs`).
     """
 
     index: int
@@ -26,20 +28,19 @@ class Epoch:
     scores: Tensor
     counts: Tensor
     generator: torch.Generator
+    used: int = 0
+    cut: int = 0
 
     @property
     def num_samples(self) -> int:
         return len(self.scores)
 
     def annealing(self, delta: float) -> bool:
-        """Whether the last part of the run has begun, epoch index >= delta * total.
-
-        The small slack undoes the rounding of the product: 0.7 * 10 is 7.000000000000001.
-        """
-        return self.index >= math.ceil(delta * self.total - 1e-9)
+        """Whether the last part of the run has begun, epoch index >= delta * total."""
+        return self.index >= annealing_start(delta, self.total)
 
     def everything(self) -> Selection:
-        return Selection(permutation(self.num_samples, self.generator).long())
+        return Selection(permutation(self.num_samples, self.generator).long(), prune_ratio=0.0)
 
     def sample(self, prune_ratio: float) -> Tensor:
         """Draw int((1 - prune_ratio) * N) indices uniformly without replacement, (K,) int64."""
@@ -55,6 +56,17 @@ class Pruner:
 
     def select(self, epoch: Epoch) -> Selection:
         raise NotImplementedError
+
+    def plan(self, num_epochs: int) -> int:
+        """Return how many epochs to train of those asked for.
+
+        Raises ValueError for settings that cannot be kept in so many.
+        """
+        return num_epochs
+
+    def expected_percent(self, num_epochs: int) -> float | None:
+        """Return the pruned % that a run is expected to end with; None where that cannot be told."""
+        return None
 
     def observe(self, visits: Visits, scores: Tensor) -> None:
         """See a finished epoch: who was visited, and all scores (N,) float32 after it."""
@@ -72,6 +84,14 @@ class NoPruning(Pruner):
 
     def select(self, epoch: Epoch) -> Selection:
         return epoch.everything()
+
+
+def annealing_start(delta: float, num_epochs: int) -> int:
+    """Return the first epoch e with e >= delta * num_epochs.
+
+    The small slack undoes the rounding of the product: 0.7 * 10 is 7.000000000000001.
+    """
+    return math.ceil(delta * num_epochs - 1e-9)
 
 
 def check_rate(name: str, value: float) -> None:

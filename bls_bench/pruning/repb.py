@@ -1,20 +1,21 @@
 """RePB: decide inside local windows, reweight by history."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from bls_bench.pruning.pruner import Epoch, Pruner, check_rate
+from bls_bench.pruning.pruner import Epoch
+from bls_bench.pruning.rate import RatedPruner, dropped, spread
 from bls_bench.pruning.selection import Selection
-from bls_bench.pruning.visits import Visits, segment_means
+from bls_bench.pruning.visits import Visits, repeated, segment_means
 
 ABSENT, STAYS, BELOW = 0, 1, 2  # BELOW is STAYS + 1
 
 
 @dataclass(kw_only=True)
-class RePBPruner(Pruner):
+class RePBPruner(RatedPruner):
     """RePB (Resolving Pruning Biases, ICLR 2026, Sec. 3), with the switches of its Table 10.
 
     prune_ratio: rho, the probability that a sample below its window's mean is dropped, in [0, 1).
@@ -23,16 +24,20 @@ class RePBPruner(Pruner):
     window_pruning: off, all samples of an epoch are compared with the mean over the whole epoch.
     rescale: cumulative temporal rescaling (CTR), w_i = e / N_i.
     Under several processes each one's own batches form windows.
+
+    With a target, rho is what this epoch needs, and the number dropped is exact. Where rho would pass
+    `most`, the samples that would stay are dropped at random as well. The weights follow as ever.
     """
 
-    prune_ratio: float = 0.5
+    most: ClassVar[float] = 0.95  # absent samples come back with probability 1 - rho: they must at all
+
     window: int = 1
     resample: bool = True
     window_pruning: bool = True
     rescale: bool = True
 
     def __post_init__(self) -> None:
-        check_rate("prune_ratio", self.prune_ratio)
+        super().__post_init__()
         if self.window < 1:
             raise ValueError(f"window must be at least 1 batch, got {self.window}")
         # (N,) uint8: what the last epoch said of each sample. None until one has been seen.
@@ -44,19 +49,55 @@ class RePBPruner(Pruner):
             return
         visited = scores.index_select(0, visits.indices)
         sizes = window_sizes(visits, self.window) if self.window_pruning else torch.tensor([len(visited)])
-        means = segment_means(visited, sizes).repeat_interleave(sizes)
+        means = repeated(segment_means(visited, sizes), sizes)
         self._verdict.scatter_(0, visits.indices, STAYS + (visited < means).to(torch.uint8))
+
+    def prunable(self, num_epochs: int) -> range:
+        """All but the first epoch, before which there are no scores."""
+        return range(1, num_epochs)
+
+    def natural_share(self, num_epochs: int) -> float:
+        """It is taken that half of the samples of a window lie below its mean; with losses mostly more do."""
+        absent, total = 0.0, 0.0
+        for _ in self.prunable(num_epochs):
+            below = 0.5 * (1 - absent)
+            absent = (
+                self.prune_ratio * (absent + below) if self.resample else absent + self.prune_ratio * below
+            )
+            total += absent
+        return total / num_epochs
 
     def select(self, epoch: Epoch) -> Selection:
         if self._verdict is None:
             return epoch.everything()
+        if self.target is not None:
+            keep, rho = self._sent_to_target(epoch)
+        else:
+            keep, rho = self._lucky(epoch), self.prune_ratio
+        weights = epoch.index / epoch.counts.clamp(min=1) if self.rescale else None
+        return Selection.of(keep, epoch.generator, weights, prune_ratio=rho)
+
+    def _lucky(self, epoch: Epoch) -> Tensor:
+        """Say who is in the epoch, (N,) bool, rho being prune_ratio."""
         # One draw serves both: a sample below its mean and one that was absent stay with 1 - rho.
         lucky = torch.rand(epoch.num_samples, generator=epoch.generator) >= self.prune_ratio
         keep = (self._verdict == STAYS) | (lucky & (self._verdict == BELOW))
         if self.resample:
             keep |= lucky & (self._verdict == ABSENT)
-        weights = epoch.index / epoch.counts.clamp(min=1) if self.rescale else None
-        return Selection.of(keep.nonzero().squeeze(1), epoch.generator, weights)
+        return keep
+
+    def _sent_to_target(self, epoch: Epoch) -> tuple[Tensor, float]:
+        """Say who is in the epoch, (N,) bool, and with which rho, so that it leaves out its share."""
+        wanted = self.share(epoch) * epoch.num_samples
+        absent, stays = self._verdict == ABSENT, self._verdict == STAYS
+        gone = torch.zeros_like(absent) if self.resample else absent
+        tiers = [~(stays | gone), stays]
+        sizes = [int(tier.count_nonzero()) for tier in tiers]
+        left = max(wanted - int(gone.count_nonzero()), 0.0)
+        ratios = spread(left, sizes, [1.0, 0.0], self.most)
+        for tier, ratio in zip(tiers, ratios, strict=True):
+            gone = gone | dropped(tier, ratio, epoch.generator, exact_count=True)
+        return ~gone, ratios[0]
 
     def state_dict(self) -> dict[str, Any]:
         return {"verdict": self._verdict}

@@ -42,19 +42,28 @@ class Selection:
 
     indices: (K,) int64 in training order, no index twice.
     weights: (K,) float32, weights[j] multiplies the loss of sample indices[j]; None means all 1.
+    prune_ratio: the pruner's own rate that made it, which a `target` moves; None where there is none.
     """
 
     indices: Tensor
     weights: Tensor | None = None
+    prune_ratio: float | None = None
 
     def __len__(self) -> int:
         return len(self.indices)
 
     @classmethod
-    def of(cls, chosen: Tensor, generator: torch.Generator, weights: Tensor | None = None) -> "Selection":
-        """Shuffle the (K,) indices `chosen`; `weights` (N,) float32 is indexed by sample."""
-        indices = chosen.index_select(0, permutation(len(chosen), generator))
-        return cls(indices, None if weights is None else weights.index_select(0, indices))
+    def of(
+        cls,
+        chosen: Tensor,
+        generator: torch.Generator,
+        weights: Tensor | None = None,
+        prune_ratio: float | None = None,
+    ) -> "Selection":
+        """Shuffle the samples where `chosen`, (N,) bool, is true; `weights` (N,) float32 is by sample."""
+        indices = chosen.nonzero().squeeze(1).to(index_type(len(chosen)))
+        indices = indices.index_select(0, permutation(len(indices), generator)).long()
+        return cls(indices, None if weights is None else weights.index_select(0, indices), prune_ratio)
 
     def batches(self, batch_size: int, drop_last: bool = False) -> Iterator[Batch]:
         """Yield the batches in order; slices and means are made for BLOCK batches at once.
@@ -100,5 +109,10 @@ class Selection:
 
 
 def permutation(n: int, generator: torch.Generator) -> Tensor:
-    """Return the numbers 0 to n - 1 in a random order, (n,) int32 if they fit, which is twice as fast."""
-    return torch.randperm(n, generator=generator, dtype=torch.int32 if n < 2**31 else torch.int64)
+    """Return the numbers 0 to n - 1 in a random order, (n,), of the type for n samples."""
+    return torch.randperm(n, generator=generator, dtype=index_type(n))
+
+
+def index_type(n: int) -> torch.dtype:
+    """Return int32 where it can number n samples, since it is twice as fast and half as large; else int64."""
+    return torch.int32 if n < 2**31 else torch.int64

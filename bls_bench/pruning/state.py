@@ -47,12 +47,16 @@ class PruningState:
     """
 
     def __init__(self, num_samples: int, num_epochs: int, pruner: Pruner, scorer: Scorer, seed: int) -> None:
-        """Raise ValueError for a data set without samples or a run without epochs."""
+        """Raise ValueError for a data set without samples, a run without epochs or a target out of reach.
+
+        num_epochs: as asked for; the attribute holds how many of them to train (`Pruner.plan`).
+        """
         if num_samples < 1:
             raise ValueError(f"the data set must have at least 1 sample, got {num_samples}")
         if num_epochs < 1:
             raise ValueError(f"num_epochs must be at least 1, got {num_epochs}")
-        self.num_samples, self.num_epochs, self.seed = num_samples, num_epochs, seed
+        self.num_samples, self.seed = num_samples, seed
+        self.epochs_asked, self.num_epochs = num_epochs, pruner.plan(num_epochs)
         self.pruner, self.scorer = pruner, scorer
         self.epoch = 0
         self._scores = torch.full((num_samples,), torch.nan)
@@ -60,7 +64,7 @@ class PruningState:
         self._selected: list[int] = []
         self._selection: Selection | None = None
         self._upcoming: Selection | None = None
-        self._log = VisitLog()
+        self._log = empty_log(None)
 
     @property
     def scores(self) -> Tensor:
@@ -80,14 +84,17 @@ class PruningState:
     @property
     def recorded(self) -> Tensor:
         """(m,) int64, the samples that this process has recorded in the open epoch so far."""
-        return torch.cat([torch.zeros(0, dtype=torch.int64), *self._log.indices])
+        return self._log.indices
 
     @property
     def pruned_percent(self) -> float:
-        """100 * (1 - samples used / (N * epochs)) over the epochs begun so far, annealing included."""
+        """100 * (1 - samples used / (N * epochs)) over the epochs begun so far, annealing included.
+
+        In a run that has fewer epochs than asked for, each stands for its share of those.
+        """
         if not self._selected:
             return 0.0
-        whole = self.num_samples * len(self._selected)
+        whole = self.num_samples * len(self._selected) * self.epochs_asked / self.num_epochs
         return 100 * (whole - sum(self._selected)) / whole
 
     def begin_epoch(self) -> Selection:
@@ -102,6 +109,7 @@ class PruningState:
                 stacklevel=2,
             )
         self._selection, self._upcoming = selection, None
+        self._log = empty_log(selection)
         self._selected.append(len(selection))
         return selection
 
@@ -111,7 +119,8 @@ class PruningState:
             raise RuntimeError(f"epoch {self.epoch} is still open: call end_epoch first")
         if self._upcoming is None:
             generator = stream(self.seed, "select", self.epoch)
-            epoch = Epoch(self.epoch, self.num_epochs, self._scores, self._counts, generator)
+            used, cut = sum(self._selected), self.epochs_asked - self.num_epochs
+            epoch = Epoch(self.epoch, self.num_epochs, self._scores, self._counts, generator, used, cut)
             past = self.epoch >= self.num_epochs
             self._upcoming = epoch.everything() if past else self.pruner.select(epoch)
         if len(self._upcoming) == 0:
@@ -160,7 +169,7 @@ class PruningState:
             self.scorer.update(self._scores, self._counts, visits, generator)
             self._counts += visited
         self.pruner.observe(visits, self._scores)
-        self._selection, self._log = None, VisitLog()
+        self._selection, self._log = None, empty_log(None)
         self.epoch += 1
         return visits
 
@@ -214,7 +223,9 @@ class PruningState:
             "scores": self._scores.clone(),
             "counts": self._counts.clone(),
             "selected": list(self._selected),
-            "selection": None if selection is None else [selection.indices, selection.weights],
+            "selection": None
+            if selection is None
+            else [selection.indices, selection.weights, selection.prune_ratio],
             "visits": visits,
             "pruner_state": self.pruner.state_dict(),
             "scorer_state": self.scorer.state_dict(),
@@ -237,13 +248,20 @@ class PruningState:
         for key, value in mine.items():
             if state[key] != value:
                 raise ValueError(f"the saved pruning state has {key} {state[key]}, this run has {value}")
-        log = VisitLog()
+        selection = None if state["selection"] is None else Selection(*state["selection"])
+        log = empty_log(selection)
         if state["visits"] is not None:
             log.load(Visits(**state["visits"]), *process_rank())
         self.seed, self.epoch = state["seed"], state["epoch"]
         self._scores, self._counts = state["scores"].clone(), state["counts"].clone()
         self._selected, self._log = list(state["selected"]), log
-        self._upcoming = None
-        self._selection = None if state["selection"] is None else Selection(*state["selection"])
+        self._selection, self._upcoming = selection, None
         self.pruner.load_state_dict(state["pruner_state"])
         self.scorer.load_state_dict(state["scorer_state"])
+
+
+def empty_log(selection: Selection | None) -> VisitLog:
+    """The log of an epoch before its first batch on this process; None for no epoch."""
+    if selection is None:
+        return VisitLog(torch.zeros(0, dtype=torch.int64))
+    return VisitLog(selection.shard(*process_rank()).indices)

@@ -6,18 +6,35 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bls_bench.tasks.mixing import Mixing
+
 
 @dataclass(frozen=True, kw_only=True)
 class Classification:
-    """Cross-entropy and top-1 accuracy; targets are (b,) int64 classes, the model gives (b, classes)."""
+    """Cross-entropy and top-1 accuracy; the model gives (b, classes).
+
+    Targets are (b,) int64 classes or, for training, (b, classes) probabilities. `mixup` and `cutmix` are
+    the parameters of their Beta distributions, 0 for none.
+    """
 
     per_sample: ClassVar[bool] = True
     metric: ClassVar[str] = "accuracy"
     label_smoothing: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing must be in [0, 1), got {self.label_smoothing}")
+        for name in ("mixup", "cutmix"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
+
+    def mixing(self, classes: int, seed: int) -> Mixing | None:
+        """What mixes the batches of a run with this seed, if anything does."""
+        if self.mixup == self.cutmix == 0:
+            return None
+        return Mixing(self.mixup, self.cutmix, classes, seed)
 
     def loss(self, model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
         return F.cross_entropy(

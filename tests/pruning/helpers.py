@@ -1,5 +1,7 @@
 """The rows that the tests of every pruner and every scorer run over, and a run on simulated losses."""
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -30,6 +32,23 @@ PRUNERS = [
     pytest.param(RePBPruner, id="repb"),
     pytest.param(lambda: RePBPruner(window=3, rescale=False), id="repb_window"),
     pytest.param(lambda: RePBPruner(window_pruning=False), id="repb_global"),
+    pytest.param(lambda: InfoBatchPruner(target=0.7), id="infobatch_target"),
+    pytest.param(lambda: SeTaPruner(target=0.5, match="epochs"), id="seta_match"),
+    pytest.param(lambda: RePBPruner(target=0.6), id="repb_target"),
+]
+# The pruners that can be sent to a target, with settings under which 80% of ten epochs can be pruned.
+RATED = [
+    pytest.param(RandomPruner, id="random"),
+    pytest.param(partial(InfoBatchPruner, delta=0.95), id="infobatch"),
+    pytest.param(partial(InfoBatchPruner, delta=0.95, variant="quantile"), id="infobatch_quantile"),
+    pytest.param(partial(InfoBatchPruner, delta=0.95, prune="above"), id="infobatch_above"),
+    pytest.param(partial(InfoBatchPruner, prune="random", anneal=False), id="infobatch_random"),
+    pytest.param(partial(InfoBatchPruner, delta=0.95, rescale=False), id="infobatch_plain"),
+    pytest.param(SeTaPruner, id="seta"),
+    pytest.param(partial(SeTaPruner, window_scale=0.3, delta=0.95, anneal="full"), id="seta_narrow"),
+    pytest.param(RePBPruner, id="repb"),
+    pytest.param(partial(RePBPruner, window=3, rescale=False), id="repb_window"),
+    pytest.param(partial(RePBPruner, resample=False), id="repb_for_good"),
 ]
 SCORERS = [
     pytest.param(PerSampleLoss, id="per_sample"),

@@ -1,0 +1,146 @@
+"""Rate control: what to prune in each epoch so that the whole run prunes a wanted share."""
+
+import math
+from dataclasses import dataclass, fields, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from bls_bench.pruning.pruner import Epoch, Pruner, check_rate
+from bls_bench.pruning.selection import permutation
+
+# The least that a ratio is taken for when ratios are scaled: 0 could not be scaled up.
+TINY = 1e-9
+
+
+@dataclass(kw_only=True)
+class RatedPruner(Pruner):
+    """Base of the pruners that have a rate, and can be sent to a wanted one.
+
+    prune_ratio: the pruner's own rate, in [0, 1); with a target it is set anew in each epoch.
+    target: the share of all forward passes, N * epochs, to prune over the whole run, in [0, 1), annealing
+    included; None leaves the rate alone.
+    match: how the target is met. `rate`: by the rate, over all epochs. `epochs`: by training fewer epochs,
+    as many as make the forward passes those of the target at the pruner's own settings (the adjusted
+    epochs of InfoBatch, ICLR 2024, Table 1); the rate then only takes up the rest.
+
+    The loop is closed and keeps no state: what the earlier epochs have used (`Epoch.used`) tells how much
+    every epoch that is left and may prune has to leave out, each the same share. Chance and moving scores
+    in one epoch are so made up for by the following ones, and a resumed run goes on exactly.
+
+    A subclass leaves `share(epoch)` of the samples out in `select`, and says by `prunable` which epochs may
+    prune, if not all, and by `natural_share` what it prunes without a target, if not prune_ratio.
+    """
+
+    # The largest share that an epoch may leave out.
+    most: ClassVar[float] = 1.0
+
+    prune_ratio: float = 0.5
+    target: float | None = None
+    match: str = "rate"
+
+    def __post_init__(self) -> None:
+        check_rate("prune_ratio", self.prune_ratio)
+        if self.match not in ("rate", "epochs"):
+            raise ValueError(f"match must be rate or epochs, got {self.match!r}")
+        if self.target is not None:
+            check_rate("target", self.target)
+        elif self.match == "epochs":
+            raise ValueError("match=epochs needs a target")
+
+    def prunable(self, num_epochs: int) -> range:
+        """Return the epochs of a run that may leave samples out."""
+        return range(num_epochs)
+
+    def natural_share(self, num_epochs: int) -> float:
+        """Return the share of a run that is pruned without a target, as far as it can be foretold."""
+        return self.prune_ratio * len(self.prunable(num_epochs)) / num_epochs
+
+    def share(self, epoch: Epoch) -> float:
+        """Return the share of the N samples to leave out of this epoch."""
+        if self.target is None:
+            return self.prune_ratio
+        prunable = self.prunable(epoch.total)
+        if epoch.index not in prunable:
+            return 0.0
+        left = prunable.stop - epoch.index
+        # In units of N forward passes: what is left of the budget, less the epochs to come that are whole.
+        budget = (1 - self.target) * (epoch.total + epoch.cut) - epoch.used / epoch.num_samples
+        budget -= epoch.total - epoch.index - left
+        return min(max(1 - budget / left, 0.0), self.most)
+
+    def plan(self, num_epochs: int) -> int:
+        """Return how many epochs to train; raises ValueError for a target out of reach."""
+        if self.target is None:
+            return num_epochs
+        budget = (1 - self.target) * num_epochs
+        choices = range(1, num_epochs + 1) if self.match == "epochs" else [num_epochs]
+        within = [e for e in choices if (1 - self._reach(e)) * e - 1e-9 <= budget <= e + 1e-9]
+        if not within:
+            raise ValueError(self._out_of_reach(num_epochs))
+        return min(within, key=lambda e: abs((1 - self.natural_share(e)) * e - budget))
+
+    def expected_percent(self, num_epochs: int) -> float:
+        return 100 * (self.natural_share(num_epochs) if self.target is None else self.target)
+
+    def _reach(self, num_epochs: int) -> float:
+        """Return the largest share that a run of so many epochs can prune."""
+        return self.most * len(self.prunable(num_epochs)) / num_epochs
+
+    def _out_of_reach(self, num_epochs: int) -> str:
+        text = f"target={self.target:g} cannot be reached"
+        if self.match == "epochs":
+            return f"{text} in any number of epochs up to {num_epochs}"
+        text += f" in {num_epochs} epochs: at most {_floored(self._reach(num_epochs))} can be pruned"
+        if "delta" not in (field.name for field in fields(self)):
+            return text
+        text += f" with delta={self.delta:g}"
+        for last in range(1, num_epochs + 1):
+            delta = math.ceil(1000 * last / num_epochs) / 1000
+            if replace(self, delta=delta)._reach(num_epochs) + 1e-9 >= self.target:
+                return f"{text}, take delta={delta:g}"
+        return f"{text}, and {_floored(replace(self, delta=1.0)._reach(num_epochs))} with delta=1"
+
+
+def _floored(share: float) -> str:
+    """Write a share with three digits, never more than it is."""
+    return f"{math.floor(1000 * share + 1e-9) / 1000:g}"
+
+
+def spread(wanted: float, sizes: list[int], ratios: list[float], most: float) -> list[float]:
+    """Scale `ratios` by one factor so that dropping them of `sizes` samples drops `wanted` on average.
+
+    A ratio stops at `most`, and the others then make up for it as far as they can.
+    """
+    spread, left = [0.0] * len(sizes), wanted
+    tiers = sorted(range(len(sizes)), key=lambda tier: -ratios[tier])  # the first to come to `most` first
+    weights = [size * max(ratio, TINY) for size, ratio in zip(sizes, ratios, strict=True)]
+    for place, tier in enumerate(tiers):
+        if sizes[tier]:
+            part = weights[tier] / sum(weights[other] for other in tiers[place:])
+            spread[tier] = min(left * part / sizes[tier], most)
+            left -= spread[tier] * sizes[tier]
+    return spread
+
+
+def dropped(candidates: Tensor, ratio: float, generator: torch.Generator, exact_count: bool) -> Tensor:
+    """Say which of the candidates, (N,) bool, are dropped, each with probability `ratio`; (N,) bool."""
+    if not exact_count:
+        # Drawing for all costs less than finding the candidates.
+        return (torch.rand(len(candidates), generator=generator) < ratio).logical_and_(candidates)
+    chosen = candidates.nonzero().squeeze(1)
+    order = permutation(len(chosen), generator)[: int(ratio * len(chosen) + 1e-9)]
+    return torch.zeros_like(candidates).index_fill_(0, chosen.index_select(0, order), True)
+
+
+def lowest(values: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Mark the `count` lowest of `values` (N,), ties drawn at random; NaN is never marked. (N,) bool."""
+    known = values[~values.isnan()]
+    if count >= len(known):
+        return ~values.isnan()
+    bound = known.kthvalue(count + 1).values
+    marked = values < bound
+    ties = (values == bound).nonzero().squeeze(1)
+    drawn = permutation(len(ties), generator)[: count - int(marked.count_nonzero())]
+    return marked.index_fill_(0, ties.index_select(0, drawn), True)

@@ -1,0 +1,369 @@
+"""The target is reached whatever the losses do, and nothing is biased on the way."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bls_bench import BLS, InfoBatch, RandomPruning, RePB, SeTa
+from bls_bench.pruning.infobatch import WIDEN_AT, InfoBatchPruner
+from bls_bench.pruning.pruner import Epoch, NoPruning
+from bls_bench.pruning.random import RandomPruner
+from bls_bench.pruning.rate import RatedPruner, lowest, spread
+from bls_bench.pruning.repb import RePBPruner
+from bls_bench.pruning.scorers import BatchLossScore, PerSampleLoss
+from bls_bench.pruning.seta import SeTaPruner, fitted
+
+from .helpers import RATED, make_state, run_epoch, skewed_losses
+
+pytestmark = pytest.mark.pruning
+
+N = 2000
+# The losses of N samples when a share p of the run is over.
+SHAPES = {
+    "falling": lambda base, p: base * (1 - p) ** 2,
+    "equal": lambda base, p: torch.full_like(base, 2 - p),
+    "sharpening": lambda base, p: base.pow(1 + 6 * p),
+    "mostly hard": lambda base, p: 3.1 - base * (1 - p),
+    "turning round": lambda base, p: base if int(20 * p) % 2 else 3.1 - base,
+}
+
+
+def make_epoch(losses, seed=0, used=None, index=3, total=10):
+    """Epoch 3 of 10, all samples scored."""
+    n = len(losses)
+    generator = torch.Generator().manual_seed(seed)
+    counts = torch.full((n,), index, dtype=torch.int32)
+    return Epoch(index, total, losses, counts, generator, used=index * n if used is None else used)
+
+
+def run_all(state, losses):
+    """Train the rest of a run on losses(p), p the share of it that is over; returns the selections."""
+    chosen = []
+    while state.epoch < state.num_epochs:
+        chosen.append(run_epoch(state, losses(state.epoch / state.num_epochs), batch_size=128)[0])
+    return chosen
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("make", RATED)
+def test_the_target_is_reached_whatever_the_losses_do(make, shape):
+    base = skewed_losses(N)
+    # All targets, several lengths, both kinds of scores; the shapes shift which of them meet.
+    offset = list(SHAPES).index(shape)
+    for tenths in range(1, 9):
+        epochs = (10, 31, 10, 90, 10)[(tenths + offset) % 5]
+        scorer = (PerSampleLoss, BatchLossScore)[(tenths + offset) % 2]()
+        if epochs == 90 and offset > 1:
+            continue
+        state = make_state(make(target=tenths / 10), scorer, n=N, epochs=epochs)
+        chosen = run_all(state, lambda p: SHAPES[shape](base, p))
+        # Whole samples, of one or two kinds: hardly anything is left for the last epoch to miss.
+        assert state.pruned_percent == pytest.approx(10 * tenths, abs=100 * 3 / N / epochs)
+        assert all(s.prune_ratio is None or 0 <= s.prune_ratio < 1 for s in chosen)
+
+
+def test_a_target_of_zero_prunes_nothing():
+    for make in RATED:
+        state = make_state(make.values[0](target=0), n=100)
+        run_all(state, lambda p: skewed_losses(100))
+        assert state.pruned_percent == 0
+
+
+def test_what_an_epoch_fails_to_prune_the_next_ones_make_up_for():
+    pruner = RandomPruner(target=0.5)
+    losses = torch.ones(1000)
+    # Three whole epochs of ten: the seven others have to drop 5 / 7.
+    assert pruner.share(make_epoch(losses)) == pytest.approx(5 / 7)
+    assert pruner.share(make_epoch(losses, used=1500)) == pytest.approx(0.5)
+    assert pruner.share(make_epoch(losses, used=0)) == pytest.approx(2 / 7)
+    # And InfoBatch in those that come before annealing, epochs 3 to 8.
+    assert InfoBatchPruner(target=0.5).share(make_epoch(losses)) == pytest.approx(5 / 6)
+    assert InfoBatchPruner(target=0.5).share(make_epoch(losses, index=9)) == 0
+
+
+@pytest.mark.parametrize("shape", ["falling", "mostly hard"])
+@pytest.mark.parametrize(
+    "settings", [{}, {"variant": "quantile"}, {"prune": "above"}, {"prune": "random"}, {"exact_count": True}]
+)
+def test_infobatch_stays_unbiased_at_any_rate(settings, shape):
+    losses, count = SHAPES[shape](skewed_losses(N), 0.3), 200
+    mean = losses.double().mean()
+    for target in (0.1, 0.3, 0.5, 0.6):
+        pruner = InfoBatchPruner(target=target, **settings)
+        wanted = pruner.share(make_epoch(losses))
+        sums = []
+        for seed in range(count):
+            selection = pruner.select(make_epoch(losses, seed))
+            assert len(selection) == pytest.approx(N * (1 - wanted), abs=2)
+            sums.append((selection.weights.double() * losses[selection.indices]).sum() / N)
+        sums = torch.stack(sums)
+        assert abs(sums.mean() - mean) < 5 * sums.std() / math.sqrt(count)
+        # That says something: without the weights the loss is nowhere near.
+        plain = losses[selection.indices].double().sum() / N
+        assert abs(plain - mean) > 5 * sums.std()
+
+
+def test_infobatch_weights_are_those_of_the_rate_of_the_moment():
+    losses = skewed_losses(N)
+    below = losses < losses.mean()
+    for target in (0.1, 0.2, 0.3):
+        selection = InfoBatchPruner(target=target).select(make_epoch(losses))
+        kept = below[selection.indices]
+        ratio = 1 - kept.sum() / below.sum()
+        assert selection.prune_ratio == pytest.approx(ratio.item(), abs=1e-6)
+        torch.testing.assert_close(selection.weights, torch.where(kept, 1 / (1 - ratio), 1))
+
+
+def test_infobatch_takes_the_next_candidates_rather_than_to_drop_more_of_them():
+    losses = skewed_losses(N)
+    low = int((losses < losses.mean()).sum())
+    pruner = InfoBatchPruner(target=0.45, delta=1)
+    wanted = pruner.share(make_epoch(losses)) * N
+    assert WIDEN_AT * low < wanted < WIDEN_AT * N
+    selection = pruner.select(make_epoch(losses))
+    candidates = math.ceil(wanted / WIDEN_AT)
+    assert selection.prune_ratio == pytest.approx(WIDEN_AT, abs=2 / candidates)
+    bound = losses.sort().values[candidates]
+    assert torch.equal(selection.weights > 1, losses[selection.indices] < bound)
+    # When all are candidates the rate rises, up to the cap.
+    assert len(pruner.select(make_epoch(losses, used=6 * N))) == N - int(0.95 * N)
+
+
+def test_the_rates_of_the_quantile_variant_keep_their_proportion():
+    losses = skewed_losses(N)
+    pruner = InfoBatchPruner(target=0.2, variant="quantile")
+    selection = pruner.select(make_epoch(losses))
+    weights = selection.weights.unique()
+    ratios = 1 - 1 / weights
+    assert ratios[0] == 0
+    assert ratios[2] / ratios[1] == pytest.approx(0.75 / 0.5, abs=0.01)
+    assert selection.prune_ratio == pytest.approx(ratios[1].item(), abs=1e-6)
+
+
+def test_a_rated_seta_draws_inside_its_window_or_fills_it_up():
+    losses, generator = skewed_losses(500), torch.Generator().manual_seed(0)
+    order = losses.argsort()
+    inside = torch.zeros(500, dtype=torch.bool)
+    inside[order[100:300]] = True
+    for count in (1, 150, 200):
+        marked = fitted(losses, inside, count, generator)
+        assert marked.sum() == count
+        assert inside[marked].all()
+    shares = torch.stack([fitted(losses, inside, 50, generator) for _ in range(2000)]).float().mean(0)[inside]
+    assert (shares - 0.25).abs().max() < 5 * math.sqrt(0.25 * 0.75 / 2000)
+    marked = fitted(losses, inside, 330, generator)
+    assert marked.sum() == 330
+    assert marked[inside].all()
+    low, high = losses[order[100]], losses[order[299]]
+    distance = (low - losses).maximum(losses - high)
+    assert distance[marked].max() <= distance[~marked].min()
+
+
+def test_repb_reweights_by_history_under_a_target_too():
+    losses, visits = skewed_losses(500), torch.zeros(500)
+    state = make_state(RePBPruner(target=0.6), n=500, epochs=12)
+    for epoch in range(12):
+        selection, _ = run_epoch(state, losses)
+        if epoch:
+            torch.testing.assert_close(selection.weights, epoch / visits[selection.indices].clamp(min=1))
+        visits[selection.indices] += 1
+
+
+class TestWithoutATarget:
+    """Selections are those of the plain algorithms, bit for bit."""
+
+    def test_random(self):
+        epoch, plain = make_epoch(torch.ones(99)), torch.Generator().manual_seed(0)
+        selection = RandomPruner().select(epoch)
+        assert torch.equal(selection.indices, torch.randperm(99, generator=plain)[:49])
+        assert selection.prune_ratio == 0.5
+
+    @pytest.mark.parametrize("variant", ["mean", "quantile"])
+    def test_infobatch(self, variant):
+        losses, plain = skewed_losses(200), torch.Generator().manual_seed(0)
+        drop, weights = torch.zeros(200, dtype=torch.bool), torch.ones(200)
+        ranks = losses.argsort().argsort()
+        tiers = [(losses < losses.mean(), 0.5)]
+        if variant == "quantile":
+            tiers = [(ranks < 40, 0.75), ((ranks >= 40) & (ranks < 170), 0.5)]
+        for candidates, ratio in tiers:
+            drop |= (torch.rand(200, generator=plain) < ratio) & candidates
+            weights[candidates] = 1 / (1 - ratio)
+        kept = (~drop).nonzero().squeeze(1)
+        kept = kept[torch.randperm(len(kept), generator=plain)]
+        selection = InfoBatchPruner(variant=variant).select(make_epoch(losses))
+        assert torch.equal(selection.indices, kept)
+        assert torch.equal(selection.weights, weights[kept])
+
+    def test_repb(self):
+        losses, state = skewed_losses(200), make_state(RePBPruner(window_pruning=False), n=200)
+        run_epoch(state, losses)
+        pruner, plain = state.pruner, torch.Generator().manual_seed(0)
+        lucky = torch.rand(200, generator=plain) >= 0.5
+        kept = ((losses >= losses.mean()) | lucky).nonzero().squeeze(1)
+        kept = kept[torch.randperm(len(kept), generator=plain)]
+        assert torch.equal(pruner.select(make_epoch(losses, index=1)).indices, kept)
+
+
+class TestMatchEpochs:
+    @pytest.mark.parametrize("make", RATED)
+    def test_the_forward_passes_are_those_of_the_target(self, make):
+        for target, epochs in ((0.3, 20), (0.5, 12), (0.7, 20)):
+            pruner = make(target=target, match="epochs")
+            state = make_state(pruner, n=500, epochs=epochs)
+            kept = sum(map(len, run_all(state, lambda p: skewed_losses(500) * (1 - p))))
+            assert kept == pytest.approx((1 - target) * 500 * epochs, abs=3)
+            assert state.pruned_percent == pytest.approx(100 * target, abs=0.05)
+            # No other number of epochs comes nearer to it at the pruner's own rate.
+            natural = [(1 - pruner.natural_share(e)) * e for e in range(1, epochs + 1)]
+            budget = (1 - target) * epochs
+            others = [abs(n - budget) for e, n in enumerate(natural, 1) if e >= budget]
+            assert abs(natural[state.num_epochs - 1] - budget) == min(others)
+
+    def test_a_run_of_half_the_epochs(self):
+        # Half of the samples a time: 0.3 * 20 epochs' worth takes 12 epochs, at the rate of always.
+        state = make_state(RandomPruner(target=0.7, match="epochs"), epochs=20)
+        assert (state.num_epochs, state.epochs_asked) == (12, 20)
+        assert [s.prune_ratio for s in run_all(state, skewed_const)] == pytest.approx([0.5] * 12)
+
+    def test_below_the_natural_rate_no_epoch_is_cut(self):
+        state = make_state(RandomPruner(target=0.3, match="epochs"), epochs=20)
+        assert state.num_epochs == 20
+
+
+def skewed_const(p):
+    return skewed_losses(1000)
+
+
+@pytest.mark.parametrize(
+    "pruner",
+    [
+        InfoBatchPruner(),
+        InfoBatchPruner(variant="quantile"),
+        RandomPruner(prune_ratio=0.2),
+        SeTaPruner(),
+        SeTaPruner(anneal="full"),
+        RePBPruner(),
+        RePBPruner(resample=False),
+    ],
+)
+def test_the_natural_share_is_what_happens_under_its_assumption(pruner):
+    """Half of evenly spread losses lie below their mean, and their groups are of one size."""
+    losses = torch.linspace(0, 1, N)
+    state = make_state(pruner, n=N, epochs=30)
+    # RePB compares with those present: of them, new ones each time, one half is below.
+    spreads = (losses[torch.randperm(N, generator=torch.Generator().manual_seed(e))] for e in range(30))
+    for shuffled in spreads:
+        run_epoch(state, shuffled if isinstance(pruner, RePBPruner) else losses, batch_size=200)
+    assert state.pruned_percent == pytest.approx(pruner.expected_percent(30), abs=1)
+
+
+@given(
+    wanted=st.floats(0, 300),
+    sizes=st.lists(st.integers(0, 100), min_size=1, max_size=3),
+    ratios=st.lists(st.sampled_from([0.0, 0.3, 0.5, 0.75]), min_size=3, max_size=3),
+    most=st.sampled_from([0.8, 0.95]),
+)
+def test_spread_drops_what_is_wanted_as_far_as_it_can(wanted, sizes, ratios, most):
+    ratios = ratios[: len(sizes)]
+    out = spread(wanted, sizes, ratios, most)
+    assert all(0 <= ratio <= most for ratio in out)
+    dropped = sum(size * ratio for size, ratio in zip(sizes, out, strict=True))
+    assert dropped == pytest.approx(min(wanted, most * sum(sizes)), abs=1e-6)
+    free = [(a, b) for a, b, size in zip(ratios, out, sizes, strict=True) if size and a and b < most - 1e-9]
+    assert all(a * d == pytest.approx(b * c, abs=1e-6) for a, b in free for c, d in free)
+
+
+@given(values=st.lists(st.sampled_from([0.0, 1.0, 2.0, 3.0, math.nan]), min_size=1), count=st.integers(0, 40))
+def test_lowest_marks_so_many_and_none_above_one_left_out(values, count):
+    values = torch.tensor(values)
+    known = ~values.isnan()
+    marked = lowest(values, count, torch.Generator().manual_seed(0))
+    assert marked.sum() == min(count, known.sum())
+    assert known[marked].all()
+    if marked.any() and (known & ~marked).any():
+        assert values[marked].max() <= values[known & ~marked].min()
+
+
+@pytest.mark.parametrize("handler", [InfoBatch, SeTa, RePB, RandomPruning])
+def test_the_library_takes_a_target(handler):
+    data = list(range(300))
+    for made in (handler(data, 12, target=0.5), BLS(handler(data, 12, target=0.5)).proxy()):
+        run_all(made.state, lambda p: skewed_losses(300))
+        assert made.pruned_percent == pytest.approx(50, abs=0.1)
+    if handler is InfoBatch:
+        with pytest.raises(ValueError, match="target=0.9 cannot be reached in 12 epochs"):
+            handler(data, 12, target=0.9)
+
+
+class TestBadInput:
+    @pytest.mark.parametrize("pruner", [RandomPruner, InfoBatchPruner, SeTaPruner, RePBPruner])
+    @pytest.mark.parametrize(
+        ("settings", "message"),
+        [
+            ({"target": 1.0}, r"target must be in \[0, 1\), got 1.0"),
+            ({"target": -0.1}, r"target must be in \[0, 1\), got -0.1"),
+            ({"target": math.nan}, r"target must be in \[0, 1\), got nan"),
+            ({"target": 0.5, "match": "steps"}, "match must be rate or epochs, got 'steps'"),
+            ({"match": "epochs"}, "match=epochs needs a target"),
+        ],
+    )
+    def test_settings(self, pruner, settings, message):
+        with pytest.raises(ValueError, match=message):
+            pruner(**settings)
+
+    @pytest.mark.parametrize(
+        ("pruner", "epochs", "message"),
+        [
+            (
+                InfoBatchPruner(target=0.8),
+                10,
+                "target=0.8 cannot be reached in 10 epochs: at most 0.76 can be pruned with delta=0.875, "
+                "take delta=1",
+            ),
+            (
+                InfoBatchPruner(target=0.9),
+                10,
+                "target=0.9 cannot be reached in 10 epochs: at most 0.76 can be pruned with delta=0.875, "
+                "and 0.855 with delta=1",
+            ),
+            (InfoBatchPruner(target=0.6, delta=0.5), 200, "at most 0.47 can be pruned with delta=0.5, take"),
+            (SeTaPruner(target=0.9, anneal="full"), 8, "at most 0.875 can be pruned with delta=0.875, take"),
+            (RePBPruner(target=0.9), 10, "target=0.9 cannot be reached in 10 epochs: at most 0.855 can be"),
+            (InfoBatchPruner(target=0.1), 1, "target=0.1 cannot be reached in 1 epochs: at most 0 can"),
+            (
+                InfoBatchPruner(target=0.9, match="epochs"),
+                3,
+                "target=0.9 cannot be reached in any number of epochs up to 3",
+            ),
+        ],
+    )
+    def test_a_target_out_of_reach(self, pruner, epochs, message):
+        with pytest.raises(ValueError) as caught:  # noqa: PT011
+            make_state(pruner, epochs=epochs)
+        assert message in str(caught.value)
+
+    @given(epochs=st.integers(1, 200), percent=st.integers(1, 99), delta=st.sampled_from([0.0, 0.3, 0.875]))
+    def test_the_delta_that_is_named_would_do_and_hardly_less_would(self, epochs, percent, delta):
+        def plan(delta):
+            return InfoBatchPruner(target=percent / 100, delta=delta).plan(epochs)
+
+        try:
+            assert plan(delta) == epochs
+        except ValueError as error:
+            _, _, named = str(error).partition("take delta=")
+            if not named:
+                with pytest.raises(ValueError, match="delta=1"):
+                    plan(1.0)
+                return
+            assert plan(float(named)) == epochs
+            with pytest.raises(ValueError, match="cannot be reached"):
+                plan(max(float(named) - 1 / epochs - 0.001, 0.0))
+
+    def test_full_data_has_no_target(self):
+        assert not issubclass(NoPruning, RatedPruner)
+        with pytest.raises(TypeError, match="target"):
+            NoPruning(target=0.5)
