@@ -37,6 +37,11 @@ class Run:
         return self.result["accuracy_last"]
 
     @property
+    def accuracy_best(self) -> float:
+        """Accuracy of the best epoch, chosen by looking at the test data: told, never compared."""
+        return self.result["accuracy_best"]
+
+    @property
     def pruned_percent(self) -> float:
         return self.result["pruned_percent"]
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from statistics import fmean
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -142,8 +143,9 @@ def _line(cell: Cell) -> dict[str, Any]:
         "method": cell.row.label,
         "n": len(cell.runs),
         "seeds_wanted": len(cell.seeds),
-        "accuracy": accuracy and accuracy.mean,
-        "accuracy_std": accuracy and accuracy.std,
+        "accuracy_last": accuracy and accuracy.mean,
+        "accuracy_last_std": accuracy and accuracy.std,
+        "accuracy_best": fmean(run.accuracy_best for run in cell.runs.values()) if cell.runs else None,
         "pruned_percent": cell.pruned_percent,
         "published": "; ".join(value.value for value in cell.published),
         "published_pruned_percent": "; ".join(value.pruned_percent for value in cell.published),

@@ -1,5 +1,6 @@
 """Train what a table lacks, through Hydra's multirun, and note which run belongs to which cell."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -9,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import FrameType
 
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
@@ -24,6 +26,7 @@ from bls_bench.report.spec import Overrides, Table
 Sweep = dict[str, tuple[str, ...]]
 
 SAMPLE_SECONDS = 5
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run(table: Table, seeds: Iterable[int], results: Path, records: Path, launcher: str) -> list[str]:
@@ -45,7 +48,8 @@ def run(table: Table, seeds: Iterable[int], results: Path, records: Path, launch
     there = len(cells) - len(missing)
     print(f"{table.name} at SCALE={table.scale}: {there} runs there, {len(missing)} to train", flush=True)
     for sweep in merge(missing.values()):
-        _train(sweep, records, launcher, list(missing))
+        # With several runs at a time, or on other machines, the load here says nothing of theirs.
+        _train(sweep, records, launcher, list(missing) if launcher == "basic" else [])
     return problems + [
         f"{table.name}: run {key} ({' '.join(arguments(overrides))}) is {status(records / key) or 'missing'}"
         for key, overrides in missing.items()
@@ -108,12 +112,19 @@ def _train(sweep: Sweep, records: Path, launcher: str, keys: list[str]) -> None:
     fixed = {"records": records, "trainer.save_model": "false", "logger": "none", "hydra/launcher": launcher}
     command = ["bls_bench.train", "-m", *arguments(values | fixed)]
     print("python -m", *command, flush=True)
-    child = subprocess.Popen([sys.executable, "-m", *command])
-    before = signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+    child = subprocess.Popen([sys.executable, "-m", *command], process_group=0)
+
+    def pass_on(number: int, _: FrameType | None) -> None:
+        # To the whole group: a launcher's own processes each have a checkpoint to write.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, number)
+
+    before = {number: signal.signal(number, pass_on) for number in STOPPING}
     try:
         code = _wait(child, records, keys)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     if code < 0 or code >= 128:
         sys.exit(128 - code if code < 0 else code)
 
@@ -127,8 +138,6 @@ def _wait(child: subprocess.Popen, records: Path, keys: list[str]) -> int:
                 return child.wait(SAMPLE_SECONDS)
             except subprocess.TimeoutExpired:
                 loads.append((time.time(), os.getloadavg()[0]))
-            except KeyboardInterrupt:  # the child has had it as well, and writes its checkpoint
-                continue
     finally:
         for key in keys:
             note_load(records / key, loads)

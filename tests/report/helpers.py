@@ -49,6 +49,7 @@ def write_record(root, key, accuracy, pruned=0.0, seconds=10.0, load=None, **res
         "key": key,
         "status": "finished",
         "accuracy_last": accuracy,
+        "accuracy_best": accuracy + 0.5,
         "pruned_percent": pruned,
         "epochs": 2,
         "num_samples": 100,

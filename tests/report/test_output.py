@@ -181,6 +181,21 @@ def test_the_page_stands_alone(rendered):
     assert all(re.match("data:image/png;base64,|#", value) for value in page.loads)
 
 
+def test_the_page_has_curves_of_accuracy_pruned_share_and_scores_against_losses(rendered, results):
+    assert (rendered / "report.html").read_text().count("over the epochs</h3>") == 2
+    table = spec.load("mini", "digits")
+    built = cells.build(
+        table, manifest.read(manifest.path(results, "mini", "digits")), Runs(results / "runs")
+    )
+    panels = figures.curves(table, "ResNet-18", built).axes
+    assert [panel.get_ylabel() for panel in panels] == list(figures.CURVES.values())
+    line = panels[0].lines[0]
+    full = [Runs(results / "runs").get(f"full{seed}").metrics for seed in range(3)]
+    means = [sum(run[epoch]["accuracy"] for run in full) / 3 for epoch in range(2)]
+    assert line.get_label() == "Full"
+    assert line.get_ydata() == pytest.approx(means)
+
+
 def test_the_page_opens_in_a_browser(rendered, tmp_path):
     browser = shutil.which("chromium")
     if browser is None:

@@ -18,7 +18,7 @@ def test_the_schema_is_that_of_the_records():
 def test_a_run_is_read(tmp_path):
     write_record(tmp_path, "a", 78.0, pruned=30.0, seconds=7.0)
     run = Runs(tmp_path).get("a")
-    assert (run.accuracy, run.pruned_percent, run.seconds) == (78.0, 30.0, 7.0)
+    assert (run.accuracy, run.accuracy_best, run.pruned_percent, run.seconds) == (78.0, 78.5, 30.0, 7.0)
     assert run.correlation == 0.25
 
 

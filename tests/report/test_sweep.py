@@ -3,8 +3,11 @@
 import dataclasses
 import itertools
 import json
+import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from types import SimpleNamespace
 
@@ -58,10 +61,53 @@ def finished(records):
     return sorted(path.parent.name for path in records.glob("*/result.json"))
 
 
+LAUNCHER = """#!{python} -S
+import os, pathlib, signal, time
+here = pathlib.Path(__file__).parent
+if os.fork():
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    os.wait()
+else:
+    def stop(number, _):
+        (here / "told").write_text(str(number))
+        os._exit(0)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+    (here / "ready").touch()
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("number", sweep.STOPPING)
+def test_a_signal_reaches_every_process_of_a_launcher(number, tmp_path, monkeypatch):
+    script = tmp_path / "launcher"
+    script.write_text(LAUNCHER.format(python=sys.executable))
+    script.chmod(0o700)
+
+    def wait_for(name):
+        deadline = time.monotonic() + 60
+        while not (tmp_path / name).exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    def stop():
+        wait_for("ready")
+        os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(sweep.sys, "executable", str(script))
+    before = signal.getsignal(number)
+    threading.Thread(target=stop).start()
+    with pytest.raises(SystemExit) as stopped:
+        sweep._train({"seed": ("0",)}, tmp_path, "joblib", [])
+    assert stopped.value.code == 128 + number
+    assert signal.getsignal(number) is before
+    wait_for("told")
+    assert (tmp_path / "told").read_text() == str(number)
+
+
 class InThisProcess:
     """Stands for a process that trains, and spares its imports."""
 
-    def __init__(self, command):
+    def __init__(self, command, process_group):
         self.words = command[3:]
 
     def wait(self, timeout):
