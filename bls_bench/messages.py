@@ -10,7 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from bls_bench.config import CONF_DIR
 from bls_bench.errors import InputError, folded
-from bls_bench.pruning.state import NonFiniteLossError
+from bls_bench.pruning.checks import NonFiniteLossError
 
 # The errors that are told in one line, with their exit codes.
 EXPECTED = {InputError: 2, HydraException: 2, OmegaConfBaseException: 2, OSError: 2, NonFiniteLossError: 1}

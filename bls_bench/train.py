@@ -17,7 +17,7 @@ from bls_bench.devices import make_fabric
 from bls_bench.engine import Engine
 from bls_bench.errors import InputError
 from bls_bench.messages import EXPECTED, code_of, one_line, tell
-from bls_bench.pruning.state import NonFiniteLossError
+from bls_bench.pruning.checks import NonFiniteLossError
 from bls_bench.records import Record
 from bls_bench.static.scoring import prepare
 from bls_bench.stopping import Interrupted, StopSignal

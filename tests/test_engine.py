@@ -14,7 +14,7 @@ from bls_bench.correlation import score_loss_correlation
 from bls_bench.devices import make_fabric
 from bls_bench.engine import Engine
 from bls_bench.errors import InputError
-from bls_bench.pruning.state import NonFiniteLossError
+from bls_bench.pruning.checks import NonFiniteLossError
 from bls_bench.stopping import Interrupted
 from bls_bench.train import run
 

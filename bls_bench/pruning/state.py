@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bls_bench.pruning.checks import check_batch, check_visits
 from bls_bench.pruning.merge import merge, process_rank
 from bls_bench.pruning.pruner import Epoch, Pruner
 from bls_bench.pruning.scorers import Scorer
@@ -16,18 +17,6 @@ from bls_bench.streams import stream
 # The keys of a saved state.
 SAVED = {"num_samples", "pruner", "scorer", "seed", "epoch", "scores", "counts", "selected", "selection"}
 SAVED |= {"visits", "pruner_state", "scorer_state"}
-
-
-class NonFiniteLossError(ValueError):
-    """A recorded loss is NaN or infinite. `epoch` and `batch` count from 0."""
-
-    def __init__(self, epoch: int, batch: int, value: float) -> None:
-        where = f"epoch {epoch}, batch {batch} (counted from 0)"
-        super().__init__(f"the loss is {value} in {where}: training has diverged")
-        self.epoch, self.batch, self.value = epoch, batch, value
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.epoch, self.batch, self.value)
 
 
 class PruningState:
@@ -139,33 +128,13 @@ class PruningState:
         """
         if self._selection is None:
             raise RuntimeError("record is for an open epoch: call begin_epoch first")
-        if loss.ndim == 0:
-            if self.scorer.per_sample:
-                raise TypeError(
-                    f"{type(self.scorer).__name__} needs the loss of each sample, shape ({len(indices)},), "
-                    "and got one mean loss: use reduction='none', or score with BLS"
-                )
-        elif loss.shape != indices.shape:
-            raise ValueError(f"expected {len(indices)} losses, one a sample, got shape {tuple(loss.shape)}")
-        self._check_signal(indices, signal)
-        if len(indices) == 0:
-            raise ValueError("a batch must hold at least 1 sample, got none")
+        check_batch(indices, loss, signal, self.scorer)
         ndim, device = self._log.kind or (loss.ndim, None)
         if device not in (None, loss.device):
             raise ValueError(f"expected the loss on {device}, as before, and got it on {loss.device}")
         if ndim != loss.ndim:
             raise ValueError("an epoch takes per-sample losses or batch losses, not some of each")
         self._log.append(indices, loss, signal)
-
-    def _check_signal(self, indices: Tensor, signal: Tensor | None) -> None:
-        name, wanted = type(self.scorer).__name__, self.scorer.signal
-        if (signal is None) != (wanted is None):
-            found = "none was" if signal is None else "one was"
-            raise TypeError(
-                f"{name} scores by {wanted or 'the loss alone'}: {found} recorded beside the loss"
-            )
-        if signal is not None and signal.shape != indices.shape:
-            raise ValueError(f"expected {len(indices)} signals, one a sample, got {tuple(signal.shape)}")
 
     def end_epoch(self) -> Visits:
         """Score the open epoch and close it; returns what all processes observed in it.
@@ -176,7 +145,7 @@ class PruningState:
         if self._selection is None:
             raise RuntimeError("no epoch is open: call begin_epoch first")
         visits = merge(self._log.visits())
-        visited = self._check(visits)
+        visited = check_visits(visits, self.num_samples, self.epoch, self.scorer.signal)
         if len(visits.indices):
             generator = stream(self.seed, "score", self.epoch)
             self.scorer.update(self._scores, self._counts, visits, generator)
@@ -185,33 +154,6 @@ class PruningState:
         self._selection, self._log = None, empty_log(None)
         self.epoch += 1
         return visits
-
-    def _check(self, visits: Visits) -> Tensor:
-        """Return which samples were visited, (N,) bool; raises what `end_epoch` does."""
-        losses = visits.batch_losses if visits.losses is None else visits.losses
-        if not losses.isfinite().all():
-            bad = int((~losses.isfinite()).nonzero()[0])
-            value = float(losses[bad])
-            if visits.losses is not None:
-                bad = int(visits.per_sample(torch.arange(len(visits.batch_sizes)))[bad])
-            process = 0
-            while bad >= visits.batches_per_process[process]:
-                bad -= visits.batches_per_process[process]
-                process += 1
-            raise NonFiniteLossError(self.epoch, bad, value)
-        if visits.signals is not None and not visits.signals.isfinite().all():
-            raise ValueError(f"the {self.scorer.signal} of a sample is not finite in epoch {self.epoch}")
-        visited = torch.zeros(self.num_samples, dtype=torch.bool)
-        if len(visits.indices) == 0:
-            return visited
-        low, high = map(int, visits.indices.aminmax())
-        if low < 0 or high >= self.num_samples:
-            raise ValueError(f"indices must lie in [0, {self.num_samples}), got {low if low < 0 else high}")
-        visited.index_fill_(0, visits.indices, True)
-        if int(visited.count_nonzero()) < len(visits.indices):
-            twice = int(visits.indices.bincount().argmax())
-            raise ValueError(f"sample {twice} was recorded more than once in epoch {self.epoch}")
-        return visited
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that a resumed run needs, in types that torch.load(weights_only=True) takes.

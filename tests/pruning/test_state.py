@@ -4,13 +4,14 @@ import pickle
 import pytest
 import torch
 
+from bls_bench.pruning.checks import NonFiniteLossError
 from bls_bench.pruning.infobatch import InfoBatchPruner
 from bls_bench.pruning.pruner import NoPruning, Pruner
 from bls_bench.pruning.random import RandomPruner
 from bls_bench.pruning.repb import RePBPruner
 from bls_bench.pruning.scorers import BatchLossScore, PerSampleLoss
 from bls_bench.pruning.selection import Selection
-from bls_bench.pruning.state import NonFiniteLossError, PruningState
+from bls_bench.pruning.state import PruningState
 from bls_bench.pruning.visits import PACK
 
 from .helpers import PRUNERS, SCORERS, make_state, record, run_epoch, skewed_losses
