@@ -10,6 +10,8 @@ class Task(Protocol):
 
     per_sample: whether `loss` gives the loss of each sample.
     metric: the metric's name, as it stands in records ("accuracy").
+
+    A task may also have `mixing(classes, seed)`, which gives a `Mixing` for its training batches, or None.
     """
 
     per_sample: ClassVar[bool]
