@@ -74,6 +74,5 @@ def test_they_make_the_steps_of_one_process(two, monkeypatch):
     for name, old in start.items():
         # Losses and their weights are float32, to 6e-8 each.
         for one, other in ((weights[name], two_weights[name]), (average[name], two_average[name])):
-            assert 0 < (one - old).norm()
             assert (one - other).norm() < 1e-6 * (one - old).norm()
     torch.testing.assert_close(scores, two_scores, rtol=1e-5, atol=1e-6, equal_nan=True)
