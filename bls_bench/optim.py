@@ -39,7 +39,9 @@ class Optimizer:
         """fused: update all parameters in one kernel, where torch has one for this optimizer."""
         name = "momentum" if self.name == "sgd" else self.name  # timm's "sgd" is Nesterov's, the papers' not
         kind = timm.optim.get_optimizer_class(name, bind_defaults=False)
-        torchs = kind.__module__.startswith("torch.") and "fused" in inspect.signature(kind).parameters
+        fused = (
+            fused and kind.__module__.startswith("torch.") and "fused" in inspect.signature(kind).parameters
+        )
         return timm.optim.create_optimizer_v2(
             model,
             opt=name,
@@ -47,7 +49,7 @@ class Optimizer:
             weight_decay=self.weight_decay,
             momentum=self.momentum,
             filter_bias_and_bn=False,
-            **({"fused": True} if fused and torchs else {}),
+            **({"fused": True} if fused else {}),
         )
 
 

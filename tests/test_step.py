@@ -58,12 +58,20 @@ def test_a_batch_in_parts_makes_the_same_step(scorer, more, perceptron):
     torch.testing.assert_close(plain.state.scores, parts.state.scores, rtol=1e-6, atol=1e-6, equal_nan=True)
 
 
-def test_a_batch_in_parts_goes_through_the_model_in_parts(monkeypatch):
-    engine = make_engine("trainer.accumulate=4")
+@pytest.mark.parametrize(
+    ("more", "parts"),
+    [
+        (("trainer.accumulate=4",), [8] * 12 + [4]),
+        # No part is left with a single sample, which BatchNorm cannot train on.
+        (("trainer.accumulate=16", "pruner=random", "pruner.prune_ratio=0.01"), [2] * 48 + [3]),
+    ],
+)
+def test_a_batch_in_parts_goes_through_the_model_in_parts(more, parts):
+    engine = make_engine(*more)
     sizes = []
     engine.model.module.register_forward_pre_hook(lambda model, inputs: sizes.append(len(inputs[0])))
     engine._train(engine._batches(engine.state.begin_epoch()), 0, False, StopAt(-1))
-    assert sizes == [8] * 12 + [4]
+    assert sizes == parts
 
 
 def compile_with(monkeypatch, backend):
@@ -77,7 +85,7 @@ def test_the_signal_is_that_of_the_step_and_its_parts():
     engine.model.module.register_forward_hook(lambda *seen: outputs.append(seen[2].detach()))
     engine.model.module.head.register_forward_pre_hook(lambda *seen: features.append(seen[1][0].detach()))
     engine._train(engine._batches(engine.state.begin_epoch()), 0, False, StopAt(1))
-    indices, signal = engine.state._log.indices[0], engine.state._log.signals[0]
+    ((indices, _, signal),) = engine.state._log._recent
     expected = gradient_norm(torch.cat(outputs), engine.data.train.targets[indices], torch.cat(features))
     assert len(outputs) == 4
     assert torch.equal(signal, expected)
@@ -91,7 +99,7 @@ def test_a_compiled_model_gives_the_same_signals(monkeypatch, tmp_path):
     assert without_times(compiled) == without_times(plain)
 
 
-def test_compiling_compiles_once_and_changes_no_number(monkeypatch, tmp_path):
+def test_compiling_compiles_once_and_changes_no_number(perceptron, monkeypatch, tmp_path):
     graphs = []
 
     def backend(graph, inputs):
@@ -109,7 +117,7 @@ def test_compiling_compiles_once_and_changes_no_number(monkeypatch, tmp_path):
     assert compiled[1]["compile_seconds"] == plain[0]["compile_seconds"] == 0
 
 
-def test_without_a_compiler_training_goes_on(monkeypatch, tmp_path):
+def test_without_a_compiler_training_goes_on(perceptron, monkeypatch, tmp_path):
     def backend(graph, inputs):
         raise RuntimeError("no C++ compiler")
 
@@ -147,8 +155,7 @@ def test_the_average_of_the_weights_is_evaluated_and_kept(tmp_path):
     assert float(accuracy) == pytest.approx(result["accuracy_last"])
 
 
-@pytest.mark.parametrize("steps", [3, 6])
-@pytest.mark.parametrize("pruner", ["infobatch", "bls_seta"])
+@pytest.mark.parametrize(("pruner", "steps"), [("infobatch", 3), ("bls_seta", 6)])
 def test_mixing_and_averaging_resume_exactly(pruner, steps, tmp_path, monkeypatch):
     overrides = (*MIXED, f"pruner={pruner}", "trainer.accumulate=2")
     _, whole = train(tmp_path / "whole", *overrides)
@@ -244,9 +251,31 @@ class TestMixing:
             make_engine("task.mixup=1", "trainer.batch_size=33")
 
 
-def test_parts_must_divide_the_batch():
-    with pytest.raises(InputError, match="trainer.accumulate=5 must divide the batch of a process, 32"):
-        make_engine("trainer.accumulate=5")
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        (5, "trainer.accumulate=5 must divide the batch of a process, 32"),
+        (32, "at least 2 samples, and every part of trainer.accumulate too, .* has BatchNorm"),
+    ],
+)
+def test_parts_must_divide_the_batch_and_suit_the_model(parts, message):
+    with pytest.raises(InputError, match=message):
+        make_engine(f"trainer.accumulate={parts}")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("more", [(), (*MIXED, "trainer.accumulate=2", "trainer.grad_clip=1")])
+def test_no_step_waits_for_the_gpu(more):
+    engine = make_engine("trainer.device=cuda", "pruner=infobatch", *more)
+    batches = engine._batches(engine.state.begin_epoch())
+    fetched = engine.data.train.batches([batch.indices for batch in batches], 0, engine.fabric.device)
+    engine._step(batches[0], *next(fetched))
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for batch, (inputs, targets) in zip(batches[1:], fetched, strict=True):
+            engine._step(batch, inputs, targets)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])

@@ -13,6 +13,8 @@ class Task(Protocol):
     sample for the scorers that ask for more than a loss: (b,) from the model's output for a batch and, for
     gradient_norm alone, from the (b, d) input of its last layer. See `tasks/classification.py`.
     metric: the metric's name, as it stands in records ("accuracy").
+
+    A task may also have `mixing(classes, seed)`, which gives a `Mixing` for its training batches, or None.
     """
 
     per_sample: ClassVar[bool]

@@ -1,0 +1,74 @@
+"""What is refused of the losses that training reports."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bls_bench.pruning.scorers import Scorer
+from bls_bench.pruning.selection import marked
+from bls_bench.pruning.visits import Visits
+
+
+class NonFiniteLossError(ValueError):
+    """A recorded loss is NaN or infinite. `epoch` and `batch` count from 0."""
+
+    def __init__(self, epoch: int, batch: int, value: float) -> None:
+        where = f"epoch {epoch}, batch {batch} (counted from 0)"
+        super().__init__(f"the loss is {value} in {where}: training has diverged")
+        self.epoch, self.batch, self.value = epoch, batch, value
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.epoch, self.batch, self.value)
+
+
+def check_batch(indices: Tensor, loss: Tensor, signal: Tensor | None, scorer: Scorer) -> None:
+    """Raise TypeError or ValueError if loss or signal of a batch fits neither its samples nor the scorer."""
+    name = type(scorer).__name__
+    if loss.ndim == 0:
+        if scorer.per_sample:
+            raise TypeError(
+                f"{name} needs the loss of each sample, shape ({len(indices)},), "
+                "and got one mean loss: use reduction='none', or score with BLS"
+            )
+    elif loss.shape != indices.shape:
+        raise ValueError(f"expected {len(indices)} losses, one a sample, got shape {tuple(loss.shape)}")
+    if (signal is None) != (scorer.signal is None):
+        found = "none was" if signal is None else "one was"
+        raise TypeError(
+            f"{name} scores by {scorer.signal or 'the loss alone'}: {found} recorded beside the loss"
+        )
+    if signal is not None and signal.shape != indices.shape:
+        raise ValueError(f"expected {len(indices)} signals, one a sample, got {tuple(signal.shape)}")
+    if len(indices) == 0:
+        raise ValueError("a batch must hold at least 1 sample, got none")
+
+
+def check_visits(visits: Visits, num_samples: int, epoch: int, signal: str | None) -> Tensor:
+    """Return which samples epoch number `epoch` visited, (num_samples,) bool.
+
+    signal: the name of the signals. Raises NonFiniteLossError, or ValueError for a signal that is not finite,
+    an index outside the data set or a sample visited twice.
+    """
+    losses = visits.batch_losses if visits.losses is None else visits.losses
+    if not losses.isfinite().all():
+        bad = int((~losses.isfinite()).nonzero()[0])
+        value = float(losses[bad])
+        if visits.losses is not None:
+            bad = int(visits.per_sample(torch.arange(len(visits.batch_sizes)))[bad])
+        process = 0
+        while bad >= visits.batches_per_process[process]:
+            bad -= visits.batches_per_process[process]
+            process += 1
+        raise NonFiniteLossError(epoch, bad, value)
+    if visits.signals is not None and not visits.signals.isfinite().all():
+        raise ValueError(f"the {signal} of a sample is not finite in epoch {epoch}")
+    if len(visits.indices):
+        low, high = map(int, visits.indices.aminmax())
+        if low < 0 or high >= num_samples:
+            raise ValueError(f"indices must lie in [0, {num_samples}), got {low if low < 0 else high}")
+    visited = marked(visits.indices, num_samples)
+    if int(visited.count_nonzero()) < len(visits.indices):
+        twice = int(visits.indices.bincount().argmax())
+        raise ValueError(f"sample {twice} was recorded more than once in epoch {epoch}")
+    return visited

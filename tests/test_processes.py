@@ -1,0 +1,78 @@
+"""Two processes make the steps that one would make."""
+
+import multiprocessing
+import os
+import socket
+
+import pytest
+import torch
+
+from bls_bench.models import Model
+
+from .test_engine import StopAt, make_engine
+from .test_step import Perceptron
+
+SWITCHES = ("trainer.accumulate=2", "trainer.ema=0.9", "trainer.grad_clip=1", "trainer.device=cpu", "seed=1")
+
+
+def weighted_run(*overrides):
+    """Two epochs, of which the second is pruned and has weights."""
+    engine = make_engine("pruner=infobatch", "trainer.epochs=2", *overrides)
+    lines = [engine._epoch(None, StopAt(-1)) for _ in range(2)]
+    return lines, engine.model.state_dict(), engine.weights(), engine.state.scores
+
+
+def process(rank, port, folder):
+    here = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "GROUP_RANK": 0}
+    here |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test"}
+    os.environ.update({name: str(value) for name, value in here.items()})
+    Model.build = lambda *_: Perceptron()
+    torch.save(weighted_run(*SWITCHES), folder / f"{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    """What both processes have in the end; they are forked from one that has imported everything."""
+    folder = tmp_path_factory.mktemp("two")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    processes = [context.Process(target=process, args=(rank, port, folder)) for rank in range(2)]
+    for each in processes:
+        each.start()
+    for each in processes:
+        each.join(300)
+        each.kill()
+    assert [each.exitcode for each in processes] == [0, 0]
+    return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(2)]
+
+
+def test_both_end_with_the_same(two):
+    (lines, *states), (other_lines, *other_states) = two
+    for line, other in zip(lines, other_lines, strict=True):
+        for name in ("loss", "accuracy", "kept", "trained", "pruned_percent", "score_loss_spearman"):
+            assert line[name] == other[name]
+    for state, other in zip(states[:2], other_states[:2], strict=True):
+        assert all(torch.equal(state[name], other[name]) for name in state)
+    assert torch.equal(states[2], other_states[2])
+
+
+def test_they_make_the_steps_of_one_process(two, monkeypatch):
+    monkeypatch.setattr(Model, "build", lambda *_: Perceptron())
+    start = make_engine("seed=1").model.state_dict()
+    lines, weights, average, scores = weighted_run(*SWITCHES[1:])
+    two_lines, two_weights, two_average, two_scores = two[0]
+    assert lines[1]["kept"] % 2 == 0  # an odd one would sit out of two processes
+    for line, other in zip(lines, two_lines, strict=True):
+        assert line["kept"] == other["kept"] == other["trained"]
+        assert line["accuracy"] == other["accuracy"]
+        assert line["loss"] == pytest.approx(other["loss"], rel=1e-5)
+    assert lines[1]["kept"] < 100
+    for name, old in start.items():
+        # Losses and their weights are float32, to 6e-8 each.
+        for one, other in ((weights[name], two_weights[name]), (average[name], two_average[name])):
+            assert (one - other).norm() < 1e-6 * (one - old).norm()
+    torch.testing.assert_close(scores, two_scores, rtol=1e-5, atol=1e-6, equal_nan=True)
