@@ -27,15 +27,23 @@ lint: setup ## check format and style
 SCALE ?= digits
 SEEDS ?= 0,1,2,3,4
 LAUNCHER ?= basic
-TABLES := table2 table3 table8 fig3 correlation repb-table10 \
-	infobatch-table4 infobatch-table5 infobatch-table7 infobatch-fig3
+TABLES := fig2 table2 table3 table8 table9 fig3 correlation \
+	repb-table1 repb-table9 repb-table10 repb-table11 repb-fig2 \
+	infobatch-table1 infobatch-table4 infobatch-table5 infobatch-table7 infobatch-fig3
 
+fig2: ## BLS Figure 2: spectra of signal and noise, what the moving average removes
 table2: ## BLS Table 2: methods at three pruning rates
 table3: ## BLS Table 3: other architectures
 table8: ## BLS Table 8: what the moving average is worth, with controls
+table9: ## BLS Table 9: bookkeeping beside training steps, measured here
 fig3: ## BLS Figure 3: accuracy and pruned % over alpha
 correlation: ## what BLS scores know of the samples, over training
+repb-table1: ## RePB Table 1: methods at three pruning rates
+repb-table9: ## RePB Table 9: other sampling, the gradient norm as score
 repb-table10: ## RePB Table 10: resampling, local windows, temporal rescaling
+repb-table11: ## RePB Table 11: the same for RePB
+repb-fig2: ## RePB Figure 2: accuracy over the pruned %, sizes of the windows
+infobatch-table1: ## InfoBatch Table 1: static and dynamic methods at three pruning rates
 infobatch-table4: ## InfoBatch Table 4: rescaling and annealing
 infobatch-table5: ## InfoBatch Table 5: which samples are pruned
 infobatch-table7: ## InfoBatch Table 7: other optimizers
@@ -46,4 +54,7 @@ $(TABLES): setup
 tables: setup ## render all tables from the records there are, training nothing
 	$(BIN)/python scripts/tables.py --render --scale $(SCALE)
 
-.PHONY: help setup demo test lint tables $(TABLES)
+bench: setup ## time the bookkeeping beside torch's own sampler, some minutes
+	$(BIN)/python scripts/bench_overhead.py
+
+.PHONY: help setup demo test lint tables bench $(TABLES)

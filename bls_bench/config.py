@@ -33,7 +33,7 @@ BASES = {
 PRECISIONS = ("32", "tf32", "bf16-mixed")
 COMPILE = ("none", "default", "max-autotune")
 # Settings that bear on no number, and so are no part of a run's key.
-UNNAMED = {"trainer.device", "trainer.checkpoint_seconds", "trainer.save_model"}
+UNNAMED = {"trainer.device", "trainer.checkpoint_seconds", "trainer.save_model", "trainer.save_losses"}
 UNNAMED |= {"dataset.in_memory", "dataset.workers"}
 
 # In the source tree conf/ lies beside the package, in an installed wheel inside it.
@@ -53,7 +53,8 @@ class Trainer:
     evaluation are never compiled. grad_clip: the largest gradient norm, or null. ema: the decay of an
     average of the weights over the steps, which is then what is evaluated and kept, or null.
     checkpoint_seconds: the least time between two checkpoints (one is always written on Ctrl-C and
-    SIGTERM). save_model: keep the weights as model.pt.
+    SIGTERM). save_model: keep the weights as model.pt. save_losses: keep the losses of every sample as
+    losses.npy, 8 bytes a sample and epoch.
     """
 
     epochs: int
@@ -66,6 +67,7 @@ class Trainer:
     ema: float | None = None
     checkpoint_seconds: float = 60.0
     save_model: bool = True
+    save_losses: bool = False
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accumulate"):

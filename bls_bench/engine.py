@@ -10,7 +10,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from tqdm import tqdm
 
-from bls_bench import checkpoint
+from bls_bench import checkpoint, losses
 from bls_bench.config import Config
 from bls_bench.correlation import score_loss_correlation
 from bls_bench.data.base import Data, Split
@@ -78,6 +78,8 @@ class Engine:
         with clock.time("select"):
             used = state.scores.clone()
             visits = state.end_epoch()
+        if record and self.config.trainer.save_losses:
+            losses.write(record.losses, epoch, state.num_epochs, state.num_samples, visits)
         with clock.time("eval"):
             value = self.evaluate(self.data.test)
             correlation = None

@@ -57,6 +57,10 @@ class Record:
     def model(self) -> Path:
         return self.path / "model.pt"
 
+    @property
+    def losses(self) -> Path:
+        return self.path / "losses.npy"
+
     def result(self) -> dict[str, Any] | None:
         """Return the outcome of a run that is over; None while it is not."""
         path = self.path / "result.json"

@@ -69,7 +69,8 @@ def run(config: Config, experiment: str | None = None) -> dict[str, Any]:
     if fabric.is_global_zero:
         try:
             record = Record(config.records, config.key, config.resolved)
-            finished = record.result()
+            if record.losses.exists() or not config.trainer.save_losses:  # else there is more to record
+                finished = record.result()
         except InputError as failure:
             error = str(failure)
     finished, error = fabric.broadcast((finished, error))

@@ -9,7 +9,6 @@ Memory is what the state and three epochs add to a fresh process at the peak. Pr
 """
 
 import argparse
-import gc
 import os
 import platform
 import sys
@@ -24,6 +23,7 @@ import torch
 from torch.utils.data import BatchSampler, RandomSampler
 from tqdm import tqdm
 
+from bls_bench.overhead import BATCH_SIZE, EPOCHS, Bookkeeping, batches_of, best_of, some_losses
 from bls_bench.pruning.handler import Handler
 from bls_bench.pruning.infobatch import InfoBatchPruner
 from bls_bench.pruning.pruner import NoPruning, Pruner
@@ -40,8 +40,6 @@ from bls_bench.pruning.scorers import (
 from bls_bench.pruning.seta import SeTaPruner
 from bls_bench.pruning.state import PruningState
 
-BATCH_SIZE = 128
-EPOCHS = 100  # of the run that is measured: none of the few measured epochs is an annealing one
 SELECTION_ALONE = 50_000_000  # samples from which on only the selection is measured
 
 PRUNERS: dict[str, Callable[[], Pruner]] = {
@@ -68,25 +66,6 @@ def torch_epoch(num_samples: int) -> None:
         pass
 
 
-class Bookkeeping:
-    """The bookkeeping of a run, epoch after epoch, on losses that do not change."""
-
-    def __init__(self, pruner: Pruner, scorer: Scorer, losses: torch.Tensor) -> None:
-        self.state = PruningState(len(losses), EPOCHS, pruner, scorer, seed=0)
-        self.given = batches_of(losses, scorer)
-
-    def epoch(self) -> float:
-        """Return the seconds of one epoch."""
-        state = self.state
-        started = time.perf_counter()
-        # The losses come in a circle: they are the training's, and neither time nor memory counts here.
-        for batch, loss in zip(state.begin_epoch().batches(BATCH_SIZE), cycle(self.given), strict=False):
-            indices = batch.indices
-            state.record(indices, loss[: len(indices)] if loss.ndim else loss)
-        state.end_epoch()
-        return time.perf_counter() - started
-
-
 class ThreeLines(Bookkeeping):
     """The same through the library: a handler's sampler in torch's BatchSampler, and update."""
 
@@ -102,22 +81,6 @@ class ThreeLines(Bookkeeping):
             handler.__getitems__(indices)
             handler.update(loss[: len(indices)] if loss.ndim else loss)
         return time.perf_counter() - started
-
-
-def batches_of(losses: torch.Tensor, scorer: Scorer) -> list[torch.Tensor]:
-    """Return the losses of a thousand batches, as the scorer wants them."""
-    batches = losses[: 1000 * BATCH_SIZE].split(BATCH_SIZE)
-    return [batch if scorer.per_sample else batch.mean() for batch in batches if len(batch) == BATCH_SIZE]
-
-
-def best_of(epochs: list[Callable[[], float]], repeats: int) -> list[float]:
-    """Return the best seconds of each, all of them measured in turn `repeats` times."""
-    best = [float("inf")] * len(epochs)
-    for _ in tqdm(range(repeats), desc="repeats", leave=False):
-        for number, epoch in enumerate(epochs):
-            gc.collect()
-            best[number] = min(best[number], epoch())
-    return best
 
 
 def timed(call: Callable[[], object]) -> float:
@@ -147,7 +110,7 @@ def peak_bytes(kind: type[Bookkeeping], pruner: str, scorer: str, num_samples: i
 
 def measure(num_samples: int, repeats: int, with_memory: bool) -> list[str]:
     """Return the rows of the table for one number of samples."""
-    losses = torch.rand(num_samples, generator=torch.Generator().manual_seed(0)).pow(4) * 3
+    losses = some_losses(num_samples)
     cases = [(Bookkeeping, pruner, scorer) for pruner in PRUNERS for scorer in SCORERS]
     cases += [
         (ThreeLines, pruner, scorer)

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from bls_bench.errors import InputError
-from bls_bench.report import spec
+from bls_bench.report import overhead, spec
 from bls_bench.report.output import render_all
 
 
@@ -29,11 +29,16 @@ def main() -> int:
 
     records, failed = arguments.results / "runs", []
     if not arguments.render:
-        from bls_bench.report import sweep  # needs torch and Hydra, which take longer than the rendering
+        # These need torch and Hydra, which take longer than the rendering.
+        from bls_bench.overhead import measure_once
+        from bls_bench.report import sweep
 
         for table in tables:
-            failed += sweep.run(table, seeds, arguments.results, records, arguments.launcher)
-    problems = render_all(arguments.results, records, [(table.name, table.scale) for table in tables])
+            if table.kind == "overhead":
+                measure_once(overhead.path(arguments.results))
+            else:
+                failed += sweep.run(table, seeds, arguments.results, records, arguments.launcher)
+    problems = render_all(arguments.results, records, tables)
     print(f"rendered: {arguments.results / 'README.md'}, {arguments.results / 'report.html'}")
     for line in [*problems, *failed]:
         print(f"error: {line}", file=sys.stderr)

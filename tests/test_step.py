@@ -77,7 +77,7 @@ def test_the_signal_is_that_of_the_step_and_its_parts():
     engine.model.module.register_forward_hook(lambda *seen: outputs.append(seen[2].detach()))
     engine.model.module.head.register_forward_pre_hook(lambda *seen: features.append(seen[1][0].detach()))
     engine._train(engine._batches(engine.state.begin_epoch()), 0, False, StopAt(1))
-    indices, signal = engine.state._log.indices[0], engine.state._log.signals[0]
+    ((indices, _, signal),) = engine.state._log._recent
     expected = gradient_norm(torch.cat(outputs), engine.data.train.targets[indices], torch.cat(features))
     assert len(outputs) == 4
     assert torch.equal(signal, expected)
@@ -228,7 +228,7 @@ class TestMixing:
             expected = rebuilt_losses(logits, labels)
             if scorer == "bls":
                 expected = F.cross_entropy(logits.float(), targets, reduction="none")
-            torch.testing.assert_close(engine.state._log.losses[0], expected)
+            torch.testing.assert_close(engine.state._log._recent[0][1], expected)
 
     def test_an_odd_last_batch_is_trained_on_as_it_is(self):
         engine = make_engine("task.mixup=1", *ODD)
@@ -237,7 +237,7 @@ class TestMixing:
         inputs, labels = next(engine.data.train.batches([last.indices], 0, torch.device("cpu")))
         expected = F.cross_entropy(engine.model(inputs), labels, reduction="none").detach()
         engine._step(last, inputs, labels)
-        torch.testing.assert_close(engine.state._log.losses[0], expected)
+        torch.testing.assert_close(engine.state._log._recent[0][1], expected)
 
     def test_an_odd_batch_size_is_refused(self):
         with pytest.raises(InputError, match="trainer.batch_size must be even on every process .* got 33"):

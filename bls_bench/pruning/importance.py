@@ -40,7 +40,7 @@ class ImportancePruner(RatedPruner):
             return epoch.everything()
         whole, kept = torch.tensor([epoch.num_samples]), kept_share(share, epoch.num_samples)
         chances = inclusion(epoch.scores, whole, kept, self.smoothing)
-        drawn = systematic(chances, epoch.generator).nonzero().squeeze(1)
+        drawn = systematic(chances, epoch.generator)
         return Selection.of(drawn, epoch.generator, (1 / chances).float(), prune_ratio=share)
 
 

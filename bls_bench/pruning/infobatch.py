@@ -89,8 +89,7 @@ class InfoBatchPruner(RatedPruner):
             drop |= dropped(candidates, ratio, epoch.generator, exact_count)
             if weights is not None:
                 weights.masked_fill_(candidates, 1 / (1 - ratio))
-        chosen = drop.logical_not_().nonzero().squeeze(1)
-        return Selection.of(chosen, epoch.generator, weights, prune_ratio=tiers[-1][1])
+        return Selection.of(drop.logical_not_(), epoch.generator, weights, prune_ratio=tiers[-1][1])
 
     def _tiers(self, epoch: Epoch) -> list[tuple[Tensor, float]]:
         """Return the candidates of each drop rate, (N,) bool; a sample without a score is none."""

@@ -46,7 +46,9 @@ class MovingAveragePruner(RatedPruner):
             return epoch.everything()
         share = self.share(epoch)
         keep = int((1 - share) * epoch.num_samples + 1e-9)
-        return Selection.of(self._choose(keep, epoch.generator), epoch.generator, prune_ratio=share)
+        chosen = torch.zeros(epoch.num_samples, dtype=torch.bool)
+        chosen[self._choose(keep, epoch.generator)] = True
+        return Selection.of(chosen, epoch.generator, prune_ratio=share)
 
     def _choose(self, keep: int, generator: torch.Generator) -> Tensor:
         """Return the `keep` samples to train on, (keep,) int64."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from bls_bench.pruning.pruner import Epoch
 from bls_bench.pruning.rate import RatedPruner, dropped, spread
 from bls_bench.pruning.selection import Selection
-from bls_bench.pruning.visits import Visits, segment_means
+from bls_bench.pruning.visits import Visits, repeated, segment_means
 
 ABSENT, STAYS, BELOW = 0, 1, 2  # BELOW is STAYS + 1
 
@@ -49,7 +49,7 @@ class RePBPruner(RatedPruner):
             return
         visited = scores.index_select(0, visits.indices)
         sizes = self._window_sizes(visits)
-        means = segment_means(visited, sizes).repeat_interleave(sizes)
+        means = repeated(segment_means(visited, sizes), sizes)
         self._verdict.scatter_(0, visits.indices, STAYS + (visited < means).to(torch.uint8))
 
     def _window_sizes(self, visits: Visits) -> Tensor:
@@ -77,7 +77,7 @@ class RePBPruner(RatedPruner):
         else:
             keep, rho = self._lucky(epoch), self.prune_ratio
         weights = epoch.index / epoch.counts.clamp(min=1) if self.rescale else None
-        return Selection.of(keep.nonzero().squeeze(1), epoch.generator, weights, prune_ratio=rho)
+        return Selection.of(keep, epoch.generator, weights, prune_ratio=rho)
 
     def _lucky(self, epoch: Epoch) -> Tensor:
         """Say who is in the epoch, (N,) bool, rho being prune_ratio."""

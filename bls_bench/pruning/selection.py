@@ -60,8 +60,9 @@ class Selection:
         weights: Tensor | None = None,
         prune_ratio: float | None = None,
     ) -> "Selection":
-        """Shuffle the (K,) indices `chosen`; `weights` (N,) float32 is indexed by sample."""
-        indices = chosen.index_select(0, permutation(len(chosen), generator))
+        """Shuffle the samples where `chosen`, (N,) bool, is true; `weights` (N,) float32 is by sample."""
+        indices = chosen.nonzero().squeeze(1).to(index_type(len(chosen)))
+        indices = indices.index_select(0, permutation(len(indices), generator)).long()
         return cls(indices, None if weights is None else weights.index_select(0, indices), prune_ratio)
 
     def batches(self, batch_size: int, drop_last: bool = False) -> Iterator[Batch]:
@@ -130,5 +131,10 @@ def systematic(chances: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def permutation(n: int, generator: torch.Generator) -> Tensor:
-    """Return the numbers 0 to n - 1 in a random order, (n,) int32 if they fit, which is twice as fast."""
-    return torch.randperm(n, generator=generator, dtype=torch.int32 if n < 2**31 else torch.int64)
+    """Return the numbers 0 to n - 1 in a random order, (n,), of the type for n samples."""
+    return torch.randperm(n, generator=generator, dtype=index_type(n))
+
+
+def index_type(n: int) -> torch.dtype:
+    """Return int32 where it can number n samples, since it is twice as fast and half as large; else int64."""
+    return torch.int32 if n < 2**31 else torch.int64

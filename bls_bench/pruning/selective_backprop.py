@@ -30,7 +30,7 @@ class SelectiveBackpropPruner(RatedPruner):
         share = self.share(epoch)
         chances = percentiles(epoch.scores, epoch.generator) ** (share / (1 - share))
         kept = systematic(chances.nan_to_num(1.0), epoch.generator)
-        return Selection.of(kept.nonzero().squeeze(1), epoch.generator, prune_ratio=share)
+        return Selection.of(kept, epoch.generator, prune_ratio=share)
 
 
 def percentiles(scores: Tensor, generator: torch.Generator) -> Tensor:

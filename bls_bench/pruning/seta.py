@@ -69,7 +69,7 @@ class SeTaPruner(RatedPruner):
             keep, size = int((1 - share) * epoch.num_samples + 1e-9), int(inside.count_nonzero())
             inside, share = fitted(scores, inside, keep, epoch.generator), max(1 - keep / size, 0.0)
         # `drawn` is already in random order, and so is every part of it.
-        return Selection(drawn.masked_select(inside), prune_ratio=share)
+        return Selection(drawn.index_select(0, inside.nonzero().squeeze(1)), prune_ratio=share)
 
 
 def window(count: int, num_groups: int, window_scale: float) -> tuple[int, int]:

@@ -64,7 +64,7 @@ class PruningState:
         self._selected: list[int] = []
         self._selection: Selection | None = None
         self._upcoming: Selection | None = None
-        self._log = VisitLog()
+        self._log = empty_log(None)
 
     @property
     def scores(self) -> Tensor:
@@ -84,7 +84,7 @@ class PruningState:
     @property
     def recorded(self) -> Tensor:
         """(m,) int64, the samples that this process has recorded in the open epoch so far."""
-        return torch.cat([torch.zeros(0, dtype=torch.int64), *self._log.indices])
+        return self._log.indices
 
     @property
     def pruned_percent(self) -> float:
@@ -109,6 +109,7 @@ class PruningState:
                 stacklevel=2,
             )
         self._selection, self._upcoming = selection, None
+        self._log = empty_log(selection)
         self._selected.append(len(selection))
         return selection
 
@@ -154,7 +155,7 @@ class PruningState:
             raise ValueError(f"expected the loss on {device}, as before, and got it on {loss.device}")
         if ndim != loss.ndim:
             raise ValueError("an epoch takes per-sample losses or batch losses, not some of each")
-        self._log.append(indices, loss, signal)
+        self._log.append(indices, loss, *([] if signal is None else [signal]))
 
     def _check_signal(self, indices: Tensor, signal: Tensor | None) -> None:
         name, wanted = type(self.scorer).__name__, self.scorer.signal
@@ -181,7 +182,7 @@ class PruningState:
             self.scorer.update(self._scores, self._counts, visits, generator)
             self._counts += visited
         self.pruner.observe(visits, self._scores)
-        self._selection, self._log = None, VisitLog()
+        self._selection, self._log = None, empty_log(None)
         self.epoch += 1
         return visits
 
@@ -263,13 +264,20 @@ class PruningState:
         for key, value in mine.items():
             if state[key] != value:
                 raise ValueError(f"the saved pruning state has {key} {state[key]}, this run has {value}")
-        log = VisitLog()
+        selection = None if state["selection"] is None else Selection(*state["selection"])
+        log = empty_log(selection)
         if state["visits"] is not None:
             log.load(Visits(**state["visits"]), *process_rank())
         self.seed, self.epoch = state["seed"], state["epoch"]
         self._scores, self._counts = state["scores"].clone(), state["counts"].clone()
         self._selected, self._log = list(state["selected"]), log
-        self._upcoming = None
-        self._selection = None if state["selection"] is None else Selection(*state["selection"])
+        self._selection, self._upcoming = selection, None
         self.pruner.load_state_dict(state["pruner_state"])
         self.scorer.load_state_dict(state["scorer_state"])
+
+
+def empty_log(selection: Selection | None) -> VisitLog:
+    """The log of an epoch before its first batch on this process; None for no epoch."""
+    if selection is None:
+        return VisitLog(torch.zeros(0, dtype=torch.int64))
+    return VisitLog(selection.shard(*process_rank()).indices)

@@ -27,7 +27,7 @@ class Visits:
 
     def per_sample(self, batch_values: Tensor) -> Tensor:
         """Repeat one value a batch, (n,), for every sample of the batch, (M,)."""
-        return batch_values.repeat_interleave(self.batch_sizes)
+        return repeated(batch_values, self.batch_sizes)
 
     def batch_means(self, values: Tensor) -> Tensor:
         """Average one value a sample, (M,), over each batch, (n,) float32."""
@@ -36,56 +36,76 @@ class Visits:
 
 # So many batches are joined into one tensor: small tensors cost more memory than what they hold.
 PACK = 256
+# So many samples are averaged at a time.
+CHUNK = 1 << 20
 
 
 @dataclass
 class VisitLog:
     """Collects the batches of the running epoch where they are: no synchronisation.
 
-    indices, losses, signals: the batches, every PACK of them joined to one; sizes: the length of each
-    batch. There are no signals unless the scorer asks for them.
+    given: (K,) int64, the samples that this process is to visit. As long as it visits them in this order,
+    which training does, their indices are kept as parts of `given` and take no memory of their own.
+    sizes: the length of each batch. There are no signals unless the scorer asks for them.
     kind: dimensions and device of the losses, None before the first; the device is None for losses that a
     checkpoint brought back, which follow the next one to the device that trains now.
     """
 
-    indices: list[Tensor] = field(default_factory=list)
-    losses: list[Tensor] = field(default_factory=list)
-    signals: list[Tensor] = field(default_factory=list)
+    given: Tensor
     sizes: list[int] = field(default_factory=list)
     kind: tuple[int, torch.device | None] | None = None
+    _recent: list[tuple[Tensor, ...]] = field(default_factory=list)
+    _indices: list[Tensor] = field(default_factory=list)
+    _losses: list[Tensor] = field(default_factory=list)
+    _signals: list[Tensor] = field(default_factory=list)
+    _packed: int = 0
+    _in_order: bool = True
 
-    def append(self, indices: Tensor, loss: Tensor, signal: Tensor | None = None) -> None:
+    def append(self, indices: Tensor, loss: Tensor, *signal: Tensor) -> None:
         if self.kind is None or self.kind[1] is None:
-            self.losses = [own.to(loss.device) for own in self.losses]
-            self.signals = [own.to(loss.device) for own in self.signals]
+            self._recent = [(own, *(part.to(loss.device) for part in seen)) for own, *seen in self._recent]
             self.kind = loss.ndim, loss.device
-        self.indices.append(indices)
-        self.losses.append(loss.detach())
-        if signal is not None:
-            self.signals.append(signal.detach())
+        self._recent.append((indices, loss.detach(), *(part.detach() for part in signal)))
         self.sizes.append(len(indices))
-        if len(self.sizes) % PACK == 0:
-            self._pack(PACK)
+        if len(self._recent) >= PACK:
+            self._pack()
 
-    def _pack(self, count: int) -> None:
-        self.indices[-count:] = [torch.cat(self.indices[-count:])]
-        self.losses[-count:] = [torch.cat([loss.view(-1) for loss in self.losses[-count:]])]
-        if self.signals:
-            self.signals[-count:] = [torch.cat(self.signals[-count:])]
+    def _pack(self) -> None:
+        if not self._recent:
+            return
+        batches, losses, *signals = zip(*self._recent, strict=True)
+        self._recent = []
+        indices = torch.cat(batches)
+        given = self.given[self._packed : self._packed + len(indices)]
+        self._in_order = self._in_order and torch.equal(given, indices)
+        self._packed += len(indices)
+        self._indices.append(given if self._in_order else indices)
+        self._losses.append(torch.cat([loss.view(-1) for loss in losses]))
+        self._signals += map(torch.cat, signals)
+
+    @property
+    def indices(self) -> Tensor:
+        """(m,) int64, the samples of all batches so far."""
+        self._pack()
+        if self._in_order:
+            return self.given[: self._packed]
+        self._indices = [torch.cat(self._indices)]
+        return self._indices[0]
 
     def visits(self) -> Visits:
         """Put the epoch together, on the CPU: the one moment at which the device is waited for.
 
         Batches are taken as all per-sample or all scalar; `PruningState.record` sees to that.
         """
+        indices = self.indices.cpu()
         if self.kind is None:
-            empty = torch.zeros(0)
-            return Visits(empty.long(), empty.long(), empty, None, [0])
-        self._pack(len(self.indices))
-        indices, losses, sizes = self.indices[0].cpu(), self.losses[0].float().cpu(), torch.tensor(self.sizes)
+            return Visits(indices, torch.tensor(self.sizes).long(), torch.zeros(0), None, [0])
+        self._losses = [torch.cat(self._losses)] if len(self._losses) > 1 else self._losses
+        losses, sizes = self._losses[0].float().cpu(), torch.tensor(self.sizes)
         if self.kind[0] == 0:
             return Visits(indices, sizes, losses, None, [len(sizes)])
-        signals = self.signals[0].float().cpu() if self.signals else None
+        self._signals = [torch.cat(self._signals)] if len(self._signals) > 1 else self._signals
+        signals = self._signals[0].float().cpu() if self._signals else None
         return Visits(indices, sizes, segment_means(losses, sizes), losses, [len(sizes)], signals)
 
     def load(self, visits: Visits, rank: int, world_size: int) -> None:
@@ -97,13 +117,15 @@ class VisitLog:
         if saved != world_size:
             raise ValueError(f"the saved epoch was open on {saved} processes, this run has {world_size}")
         sizes = visits.batch_sizes.tolist()
+        if not sizes:
+            return
         first = sum(visits.batches_per_process[:rank])
         own = slice(first, first + visits.batches_per_process[rank])
         losses = visits.batch_losses.unbind() if visits.losses is None else visits.losses.split(sizes)
-        self.indices = list(visits.indices.split(sizes)[own]) if sizes else []
-        self.losses, self.sizes = list(losses[own]), sizes[own]
-        self.signals = [] if visits.signals is None else list(visits.signals.split(sizes)[own])
-        self.kind = (self.losses[0].ndim, None) if self.losses else None
+        signals = [] if visits.signals is None else [visits.signals.split(sizes)[own]]
+        self._recent = list(zip(visits.indices.split(sizes)[own], losses[own], *signals, strict=True))
+        self.sizes = sizes[own]
+        self.kind = (losses[0].ndim, None) if self.sizes else None
 
 
 def segment_means(values: Tensor, sizes: Tensor) -> Tensor:
@@ -111,10 +133,28 @@ def segment_means(values: Tensor, sizes: Tensor) -> Tensor:
 
     Summed in float64, so that equal values have exactly their own value as mean.
     """
-    if len(sizes) > 1 and bool((sizes[:-1] == sizes[0]).all()):
-        # Batches of one size are rows of a matrix, which takes no copy in float64.
+    if alike(sizes):
+        # Some rows of a matrix at a time: the sum makes a copy in float64.
         size = int(sizes[0])
-        rows = values[: (len(sizes) - 1) * size].view(-1, size)
-        last = values[len(rows) * size :].mean(dtype=torch.float64)
-        return torch.cat([rows.mean(1, dtype=torch.float64), last.view(1)]).float()
+        rows, last = values[: (len(sizes) - 1) * size].view(-1, size), values[(len(sizes) - 1) * size :]
+        parts = [*rows.split(max(1, CHUNK // size)), last.view(1, -1)]
+        return torch.cat([part.mean(1, dtype=torch.float64).float() for part in parts])
     return torch.segment_reduce(values.double(), "mean", lengths=sizes).float()
+
+
+def repeated(values: Tensor, sizes: Tensor) -> Tensor:
+    """Repeat `values` (n,) for segments of lengths `sizes` (n,), (M,)."""
+    if not alike(sizes):
+        return values.repeat_interleave(sizes)
+    # repeat_interleave would make an index of 8 bytes a sample first.
+    size, last = int(sizes[0]), int(sizes[-1])
+    whole = (len(sizes) - 1) * size
+    result = values.new_empty(whole + last)
+    result[:whole].view(-1, size).copy_(values[:-1, None])
+    result[whole:] = values[-1]
+    return result
+
+
+def alike(sizes: Tensor) -> bool:
+    """Whether all segments have one length, the last perhaps apart; a single one does not count."""
+    return len(sizes) > 1 and bool((sizes[:-1] == sizes[0]).all())

@@ -90,8 +90,11 @@ class Cell:
         return texts
 
 
-def build(table: Table, keys: Keys, runs: Runs) -> dict[str, list[Cell]]:
-    """Return the cells of each column, by the column's label, in the order of the rows."""
+# The cells of each column, by the column's label, in the order of the rows.
+Cells = dict[str, list[Cell]]
+
+
+def build(table: Table, keys: Keys, runs: Runs) -> Cells:
     return {column.label: _column(table, column, keys, runs) for column in table.columns}
 
 

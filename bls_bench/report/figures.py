@@ -5,6 +5,7 @@ from statistics import fmean
 from typing import Any
 
 import matplotlib
+import numpy as np
 
 matplotlib.use("agg")
 
@@ -12,8 +13,8 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bls_bench.report.cells import Cell
-from bls_bench.report.render import Cells, heading
+from bls_bench.report import spectra
+from bls_bench.report.cells import Cell, Cells
 from bls_bench.report.spec import Table
 
 CURVES = {
@@ -24,8 +25,14 @@ CURVES = {
 
 
 def draw(table: Table, cells: Cells) -> Figure:
-    """Draw a table of kind figure or correlation; close it with plt.close."""
-    return correlation(table, cells) if table.kind == "correlation" else over_setting(table, cells)
+    """Draw a table of any kind but table; close it with plt.close."""
+    kinds = {
+        "figure": over_setting,
+        "rates": over_rate,
+        "correlation": correlation,
+        "spectra": over_frequency,
+    }
+    return kinds[table.kind](table, cells)
 
 
 def over_setting(table: Table, cells: Cells) -> Figure:
@@ -37,7 +44,7 @@ def over_setting(table: Table, cells: Cells) -> Figure:
     for panel, (left, right) in zip(panels, axes, strict=True):
         for number, column in enumerate(table.columns):
             points = [cell for cell in cells[column.label] if cell.row.panel == panel and cell.accuracy]
-            _points(left, points, f"C{number}", column.header)
+            _points(left, points, [cell.row.x for cell in points], f"C{number}", column.header)
             right.plot(
                 [cell.row.x for cell in points],
                 [cell.pruned_percent for cell in points],
@@ -51,15 +58,15 @@ def over_setting(table: Table, cells: Cells) -> Figure:
         right.set(xlabel=panel, ylabel="Pruned %")
         if left.get_legend_handles_labels()[0]:
             left.legend(fontsize="small")
-    figure.suptitle(heading(table))
+    figure.suptitle(table.heading)
     return figure
 
 
-def _points(axes: Axes, points: list[Cell], color: str, label: str) -> None:
+def _points(axes: Axes, points: list[Cell], at: list[float | None], color: str, label: str) -> None:
     if points:
         spreads = [cell.accuracy for cell in points if cell.accuracy]
         axes.errorbar(
-            [cell.row.x for cell in points],
+            at,
             [spread.mean for spread in spreads],
             [spread.std or 0 for spread in spreads],
             fmt="o-",
@@ -67,6 +74,23 @@ def _points(axes: Axes, points: list[Cell], color: str, label: str) -> None:
             color=color,
             label=label,
         )
+
+
+def over_rate(table: Table, cells: Cells) -> Figure:
+    """Accuracy (with the standard deviation over seeds) against the pruned % reached, a line a row."""
+    figure, axes = plt.subplots(figsize=(8, 4.8), layout="constrained")
+    for number, row in enumerate(table.rows):
+        points = [cell for column in cells.values() for cell in column if cell.row == row and cell.accuracy]
+        if row.label == table.baseline:
+            for cell in points[:1]:  # the same runs in every column
+                axes.axhline(cell.accuracy.mean, color="k", linestyle="--", linewidth=1, label="full data")
+        elif points:
+            _points(axes, points, [cell.pruned_percent for cell in points], f"C{number}", row.label)
+    axes.set(xlabel="Pruned % reached", ylabel="Accuracy %")
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize="small")
+    figure.suptitle(table.heading)
+    return figure
 
 
 def correlation(table: Table, cells: Cells) -> Figure:
@@ -84,13 +108,62 @@ def correlation(table: Table, cells: Cells) -> Figure:
         panel.xaxis.get_major_locator().set_params(integer=True)
         if shown:
             panel.legend(fontsize="small")
-    figure.suptitle(heading(table))
+    figure.suptitle(table.heading)
     return figure
 
 
 def predicted_correlation(alpha: float, batch_size: int) -> float:
     """The correlation of BLS scores with losses that stay the same, in batches drawn afresh."""
     return 1 / math.sqrt(1 + (batch_size - 1) * (1 - alpha) / (1 + alpha))
+
+
+def over_frequency(table: Table, cells: Cells) -> Figure:
+    """Signal and noise of the kept losses: their spectra, one sample's series, what the average removes."""
+    figure, axes = plt.subplots(
+        len(table.columns), 3, figsize=(15, 4.2 * len(table.columns)), squeeze=False, layout="constrained"
+    )
+    for column, panels in zip(table.columns, axes, strict=True):
+        pairs = [spectra.series(run) for cell in cells[column.label] for run in spectra.kept(cell)]
+        if pairs:
+            names = ("scaled signal S = l/B", "batch noise N = L - l/B")
+            for name, color, values in zip(names, ("C0", "C1"), zip(*pairs, strict=True), strict=True):
+                _spectrum(panels[0], np.concatenate(values), name, color)
+                # The sample of the first run whose mean loss is the median of all.
+                middle = np.argsort(pairs[0][0].mean(1))[len(pairs[0][0]) // 2]
+                panels[1].semilogy(
+                    range(1, values[0].shape[1] + 1), values[0][middle], color=color, label=name
+                )
+            _removed(panels[2], pairs)
+            for panel in panels:
+                panel.legend(fontsize="small")
+        panels[0].set(xlabel="Frequency, 1/epoch", ylabel="Power spectral density", title=column.header)
+        panels[1].set(xlabel="Epoch", ylabel="Loss", title="A representative sample")
+        panels[1].xaxis.get_major_locator().set_params(integer=True)
+        panels[2].set(xlabel="alpha", ylabel="Power removed %", title="What the moving average removes")
+    figure.suptitle(table.heading)
+    return figure
+
+
+def _spectrum(axes: Axes, values: np.ndarray, label: str, color: str) -> None:
+    found = spectra.spectrum(values)
+    axes.semilogy(found.frequencies, found.mean, color=color, label=f"{label}, mean")
+    axes.fill_between(
+        found.frequencies,
+        found.low,
+        found.high,
+        color=color,
+        alpha=0.2,
+        label="10th to 90th percentile of the samples",
+    )
+
+
+def _removed(axes: Axes, pairs: list[tuple[np.ndarray, np.ndarray]]) -> None:
+    for number, label in enumerate(("of the signal around the epoch's mean", "of the noise around it")):
+        deviations = [spectra.around_epoch(pair[number]) for pair in pairs]
+        shares = [fmean(spectra.removed(values, alpha) for values in deviations) for alpha in spectra.ALPHAS]
+        axes.plot(spectra.ALPHAS, shares, "o-", color=f"C{number}", label=label)
+    expected = [spectra.removed_of_white(alpha) for alpha in spectra.ALPHAS]
+    axes.plot(spectra.ALPHAS, expected, "k--", label="of white noise: all but (1-alpha)/(1+alpha)")
 
 
 def curves(table: Table, column: str, cells: Cells) -> Figure:

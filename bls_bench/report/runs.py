@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import numpy as np
 import yaml
 
 from bls_bench.errors import InputError
@@ -19,12 +20,16 @@ SPARE_LOAD = 0.5
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run. result, metrics, environments: the contents of its files."""
+    """A finished run. result, metrics, environments: the contents of its files.
+
+    losses: (2, epochs, N) float32, see bls_bench.losses; None where they were not kept.
+    """
 
     path: Path
     result: dict[str, Any]
     metrics: list[dict[str, Any]]
     environments: list[dict[str, Any]]
+    losses: np.ndarray | None
 
     @property
     def accuracy(self) -> float:
@@ -67,9 +72,7 @@ class Run:
 
     @property
     def machine(self) -> str:
-        environment = self.environments[-1]
-        system = environment["platform"].partition("-")[0]
-        return f"{environment['device_name']}, {environment['cpu_count']} CPUs, {system}"
+        return machine(self.environments[-1])
 
 
 class Runs:
@@ -103,6 +106,11 @@ class Runs:
         return runs[0] if runs else None
 
 
+def machine(environment: dict[str, Any]) -> str:
+    system = environment["platform"].partition("-")[0]
+    return f"{environment['device_name']}, {environment['cpu_count']} CPUs, {system}"
+
+
 def read(folder: Path) -> Run | None:
     """Read a record; None for a run that is not over.
 
@@ -123,7 +131,20 @@ def read(folder: Path) -> Run | None:
         raise InputError(
             f"{folder / 'metrics.jsonl'} is cut short: {len(metrics)} of {result['epochs']} epochs"
         )
-    return Run(folder, result, metrics, _json_lines(folder / "environment.jsonl"))
+    environments = _json_lines(folder / "environment.jsonl")
+    return Run(folder, result, metrics, environments, _losses(folder / "losses.npy", result))
+
+
+def _losses(file: Path, result: dict[str, Any]) -> np.ndarray | None:
+    if not file.exists():
+        return None
+    try:
+        losses = np.load(file, mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        losses = np.empty(0)
+    if losses.shape != (2, result["epochs"], result["num_samples"]):
+        raise InputError(f"{file} is cut short or of another run: delete its folder to train the run again")
+    return losses
 
 
 def _json_lines(file: Path, whole: bool = False) -> list[dict[str, Any]]:

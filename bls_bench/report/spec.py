@@ -1,6 +1,8 @@
 """What a table consists of: its rows, columns and the run behind each cell, read from one YAML a table."""
 
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +40,8 @@ class Column:
 class Row:
     """A row: a method and which published values are its own.
 
-    overrides: None where the method does not exist here. at: further overrides for each column rate.
+    overrides: None where the method does not exist here; a value that is a mapping differs by scale, and the
+    row cannot be run at a scale that it lacks. at: further overrides for each column rate.
     published: None for a row that no paper has. x, panel: the place of a figure's point.
     """
 
@@ -54,7 +57,9 @@ class Row:
 class Table:
     """A table or figure at one scale.
 
-    kind: table; figure (accuracy and pruned % over `x`); correlation (over epochs, BLS rows by `x`, alpha).
+    kind: table; figure (accuracy and pruned % over `x`); rates (accuracy over the pruned % reached, a line
+    a row); correlation (over epochs, BLS rows by `x`, alpha); spectra (of the losses that the runs kept);
+    overhead (rows by what was measured, no columns).
     baseline: the row of full-data training. margin: of the equivalence test, in percentage points.
     published: which published values are of this table.
     """
@@ -70,6 +75,19 @@ class Table:
     margin: float = 0.5
     note: str = ""
 
+    @property
+    def heading(self) -> str:
+        return self.title if self.kind == "overhead" else f"{self.title} (SCALE={self.scale})"
+
+    @property
+    def stem(self) -> str:
+        """The name of its files. What the bookkeeping costs is the same at every scale."""
+        return self.name if self.kind == "overhead" else f"{self.name}.{self.scale}"
+
+    @property
+    def command(self) -> str:
+        return f"make {self.name}" + ("" if self.kind == "overhead" else f" SCALE={self.scale}")
+
     def overrides(self, row: Row, column: Column) -> Overrides | None:
         """Return what the runs of a cell are told beside the seed; None for a cell that cannot be run."""
         if row.overrides is None or column.overrides is None:
@@ -80,10 +98,9 @@ class Table:
         if further is None:
             return None
         merged = column.overrides | row.overrides | further
-        return {key: self._at_scale(value) for key, value in merged.items()}
-
-    def _at_scale(self, value: Any) -> Any:
-        return value[self.scale] if isinstance(value, dict) else value
+        if any(isinstance(value, dict) and self.scale not in value for value in merged.values()):
+            return None
+        return {key: value[self.scale] if isinstance(value, dict) else value for key, value in merged.items()}
 
 
 def names() -> list[str]:
@@ -97,7 +114,7 @@ def load(name: str, scale: str) -> Table:
         raise InputError(f"SCALE={scale} is unknown, allowed are {', '.join(SCALES)}")
     if name not in names():
         raise InputError(f"{name} is no table here, there are {', '.join(names())}")
-    content, settings = _read(name), _read(SETTINGS)
+    content, settings = deepcopy(_read(TABLES / f"{name}.yaml")), _read(TABLES / f"{SETTINGS}.yaml")
     columns = [_column(node, settings, scale) for node in content.pop("columns")]
     rows = [Row(**node) for node in content.pop("rows")]
     return Table(name=name, scale=scale, columns=columns, rows=rows, **content)
@@ -110,5 +127,6 @@ def _column(node: dict[str, Any], settings: dict[str, Any], scale: str) -> Colum
     return Column(stand_in=setting.get("name"), overrides=overrides, **node)
 
 
-def _read(name: str) -> dict[str, Any]:
-    return yaml.safe_load((TABLES / f"{name}.yaml").read_text())
+@cache
+def _read(file: Path) -> dict[str, Any]:
+    return yaml.safe_load(file.read_text())

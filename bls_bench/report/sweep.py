@@ -41,15 +41,15 @@ def run(table: Table, seeds: Iterable[int], results: Path, records: Path, launch
         for seed, key in keys.get((row, column), {}).items()
         if seed in set(seeds)
     }
-    missing = {key: overrides for key, overrides in cells.items() if status(records / key) != "finished"}
+    missing = {key: overrides for key, overrides in cells.items() if not done(records / key, overrides)}
     there = len(cells) - len(missing)
     print(f"{table.name} at SCALE={table.scale}: {there} runs there, {len(missing)} to train", flush=True)
     for sweep in merge(missing.values()):
         _train(sweep, records, launcher, list(missing))
     return problems + [
-        f"{table.name}: run {key} ({' '.join(arguments(overrides))}) is {state or 'missing'}"
+        f"{table.name}: run {key} ({' '.join(arguments(overrides))}) is {status(records / key) or 'missing'}"
         for key, overrides in missing.items()
-        if (state := status(records / key)) != "finished"
+        if not done(records / key, overrides)
     ]
 
 
@@ -145,6 +145,12 @@ def note_load(record: Path, loads: list[tuple[float, float]]) -> None:
     during = [load for when, load in loads if started <= when <= ended + SAMPLE_SECONDS]
     if during:
         (record / "load.json").write_text(json.dumps({"load": max(during)}) + "\n")
+
+
+def done(record: Path, overrides: Overrides) -> bool:
+    """Whether a run is finished, with its losses kept if they are asked for."""
+    kept = not overrides.get("trainer.save_losses") or (record / "losses.npy").exists()
+    return kept and status(record) == "finished"
 
 
 def status(record: Path) -> str | None:

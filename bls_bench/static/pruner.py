@@ -87,10 +87,11 @@ class StaticPruner(Pruner):
         """Raise ValueError if nothing has been chosen."""
         if self._chosen is None:
             raise ValueError(f"{type(self).__name__} needs its scoring run first: train by bls_bench.train")
+        chosen = torch.zeros(epoch.num_samples, dtype=torch.bool).index_fill_(0, self._chosen, True)
         if bool((self._weights == 1).all()):
-            return Selection.of(self._chosen, epoch.generator)
+            return Selection.of(chosen, epoch.generator)
         weights = torch.zeros(epoch.num_samples).index_copy_(0, self._chosen, self._weights)
-        return Selection.of(self._chosen, epoch.generator, weights)
+        return Selection.of(chosen, epoch.generator, weights)
 
     def state_dict(self) -> dict[str, Any]:
         return {"chosen": self._chosen, "weights": self._weights, "cost": dict(self.cost)}

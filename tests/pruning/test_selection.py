@@ -52,7 +52,7 @@ def test_more_batches_than_are_sliced_at_once():
 
 def test_weights_follow_their_samples():
     weights = torch.arange(100) / 7
-    chosen = torch.tensor([3, 50, 99, 0])
+    chosen = torch.zeros(100, dtype=torch.bool).index_fill_(0, torch.tensor([0, 3, 50, 99]), True)
     selection = Selection.of(chosen, torch.Generator().manual_seed(1), weights)
     assert sorted(selection.indices.tolist()) == [0, 3, 50, 99]
     assert torch.equal(selection.weights, weights[selection.indices])

@@ -4,19 +4,24 @@ import re
 import runpy
 import shutil
 import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
-from bls_bench.report import cells, manifest, spec
+import bls_bench
+from bls_bench.report import cells, figures, manifest, spec
 from bls_bench.report.figures import predicted_correlation
 from bls_bench.report.output import render_all
 from bls_bench.report.runs import Runs
-from tests.report.helpers import EXPECTED, FIXTURE, use_fixture_tables
+from tests.report.helpers import EXPECTED, FIXTURE, use_fixture_tables, write_record
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "tables.py"
-ALL = [("mini", "digits"), ("curve", "digits")]
+
+
+def tables():
+    return [spec.load(name, "digits") for name in ("mini", "curve")]
 
 
 @pytest.fixture
@@ -32,7 +37,7 @@ def rendered(tmp_path_factory):
     folder = shutil.copytree(FIXTURE, tmp_path_factory.mktemp("rendered") / "results")
     with pytest.MonkeyPatch.context() as monkeypatch:
         use_fixture_tables(monkeypatch)
-        assert render_all(folder, folder / "runs", ALL) == []
+        assert render_all(folder, folder / "runs", tables()) == []
     return folder
 
 
@@ -44,7 +49,7 @@ def test_files_are_exactly_as_expected(rendered, name):
 
 
 def test_rendering_again_changes_no_byte(rendered, results):
-    render_all(results, results / "runs", ALL)
+    render_all(results, results / "runs", tables())
     files = [path.relative_to(results) for path in sorted(results.rglob("*")) if path.is_file()]
     assert all((results / file).read_bytes() == (rendered / file).read_bytes() for file in files)
     assert {"curve.digits.png", "curve.digits.pdf", "report.html"} <= {file.name for file in files}
@@ -52,7 +57,7 @@ def test_rendering_again_changes_no_byte(rendered, results):
 
 def test_a_damaged_record_costs_its_own_cell_only(results):
     (results / "runs" / "info1" / "result.json").write_text("{")
-    problems = render_all(results, results / "runs", ALL)
+    problems = render_all(results, results / "runs", tables())
     assert len(problems) == 1
     assert str(results / "runs" / "info1" / "result.json") in problems[0]
     text = (results / "README.md").read_text()
@@ -64,11 +69,11 @@ def test_a_damaged_record_costs_its_own_cell_only(results):
 def test_tables_without_records_are_told_of_and_do_not_stop_the_others(results):
     shutil.rmtree(results / "runs")
     manifest.path(results, "curve", "digits").write_text("[{]")
-    problems = render_all(results, results / "runs", [*ALL, ("mini", "paper")])
+    problems = render_all(results, results / "runs", [*tables(), spec.load("mini", "paper")])
     assert [problem.partition(":")[0] for problem in problems] == [
         f"{manifest.path(results, 'curve', 'digits')} is not a manifest",
-        "mini at SCALE=digits",
-        "mini at SCALE=paper",
+        "mini.digits",
+        "mini.paper",
     ]
     assert "| Full | missing |" in (results / "README.md").read_text()
 
@@ -102,6 +107,18 @@ def test_the_command_renders_and_trains_nothing(results, monkeypatch, capsys):
     assert str(results / "report.html") in capsys.readouterr().out
 
 
+def test_rendering_loads_no_torch_which_takes_seconds():
+    code = "import sys, bls_bench.report.output; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_public_names_are_loaded_when_asked_for():
+    assert set(bls_bench.__all__) <= set(dir(bls_bench))
+    assert all(getattr(bls_bench, name).__name__ == name for name in bls_bench.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'Bls'"):
+        _ = bls_bench.Bls
+
+
 def test_time_saved_is_valid_only_on_one_machine(results):
     def saving():
         table = spec.load("mini", "digits")
@@ -112,6 +129,19 @@ def test_time_saved_is_valid_only_on_one_machine(results):
     file = results / "runs" / "info2" / "environment.jsonl"
     file.write_text(file.read_text().replace("x86_64", "another"))
     assert not saving().saving_valid
+
+
+def test_accuracy_over_the_rate_is_drawn_where_it_was_reached(tmp_path):
+    table = spec.load("repb-fig2", "digits")
+    keys = {(row.label, column.label): {0: "full"} for row in table.rows[:1] for column in table.columns}
+    for number, column in enumerate(table.columns[:2]):
+        keys["InfoBatch", column.label] = {0: f"run{number}"}
+        write_record(tmp_path, f"run{number}", 70.0 - number, pruned=28.0 + 11 * number)
+    write_record(tmp_path, "full", 75.0)
+    (axes,) = figures.draw(table, cells.build(table, keys, Runs(tmp_path))).axes
+    assert axes.get_legend_handles_labels()[1] == ["full data", "InfoBatch"]
+    points = axes.containers[0].lines[0].get_xydata().tolist()
+    assert points == [[28.0, 70.0], [39.0, 69.0]]
 
 
 def test_prediction_of_the_correlation():

@@ -4,14 +4,16 @@ import dataclasses
 import itertools
 import json
 import subprocess
-import threading
+import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bls_bench.report import manifest, spec, sweep
+from bls_bench.train import main
 from tests.report.helpers import use_fixture_tables, write_record
 
 cells = st.dictionaries(st.sampled_from("abc"), st.integers(0, 3), min_size=1)
@@ -43,48 +45,72 @@ def test_the_load_noted_is_the_highest_while_the_run_lasted(tmp_path):
     assert json.loads((folder / "load.json").read_text()) == {"load": 1.5}
 
 
+def test_a_run_that_lacks_the_losses_asked_for_is_not_done(tmp_path):
+    folder = write_record(tmp_path, "a", 78.0)
+    assert sweep.done(folder, {"seed": 0})
+    assert not sweep.done(folder, {"trainer.save_losses": True})
+    (folder / "losses.npy").touch()
+    assert sweep.done(folder, {"trainer.save_losses": True})
+    assert not sweep.done(tmp_path / "b", {})
+
+
 def finished(records):
     return sorted(path.parent.name for path in records.glob("*/result.json"))
+
+
+class InThisProcess:
+    """Stands for a process that trains, and spares its imports."""
+
+    def __init__(self, command):
+        self.words = command[3:]
+
+    def wait(self, timeout):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", ["bls_bench.train", *self.words])
+            try:
+                main()
+            except SystemExit as ended:
+                return ended.code
+        return 0
 
 
 @pytest.mark.slow
 def test_a_sweep_killed_in_the_middle_goes_on_and_reports_its_failure(tmp_path, monkeypatch):
     use_fixture_tables(monkeypatch)
+    monkeypatch.chdir(tmp_path)
     table = spec.load("mini", "digits")
     # More samples to a batch than there are: refused only when the run is built, and first in the sweep.
     bad = spec.Row(label="Too large", overrides={"pruner": "none", "trainer.batch_size": 4096})
     refused = spec.Row(label="Refused", overrides={"pruner": "none", "trainer.epochs": 0})
     table = dataclasses.replace(table, rows=[bad, table.rows[0], refused])
-    records, children = tmp_path / "runs", []
+    records = tmp_path / "runs"
 
-    class Child(subprocess.Popen):
-        def __init__(self, *arguments, **options):
-            super().__init__(*arguments, **options)
-            children.append(self)
+    class Killed(subprocess.Popen):
+        """Killed by the system as soon as its first run is finished."""
 
-    def kill_after_the_first_run():
-        while not finished(records):
-            time.sleep(0.01)
-        children[0].kill()
+        def wait(self, timeout=None):
+            while self.poll() is None and not finished(records):
+                time.sleep(0.01)
+            self.kill()
+            return super().wait()
 
-    monkeypatch.setattr(sweep.subprocess, "Popen", Child)
-    threading.Thread(target=kill_after_the_first_run, daemon=True).start()
+    monkeypatch.setattr(sweep, "subprocess", SimpleNamespace(Popen=Killed))
     with pytest.raises(SystemExit) as stopped:
-        sweep.run(table, [0, 1, 2], tmp_path, records, "basic")
+        sweep.run(table, [0, 1], tmp_path, records, "basic")
     assert stopped.value.code == 137
-    before = {key: (records / key / "result.json").stat().st_mtime for key in finished(records)}
-    assert 1 <= len(before) < 3
+    (first,) = finished(records)
+    before = (records / first / "result.json").stat().st_mtime
 
-    problems = sweep.run(table, [0, 1, 2], tmp_path, records, "basic")
+    monkeypatch.setattr(sweep, "subprocess", SimpleNamespace(Popen=InThisProcess))
+    problems = sweep.run(table, [0, 1], tmp_path, records, "basic")
     keys = manifest.read(manifest.path(tmp_path, "mini", "digits"))
     assert finished(records) == sorted(keys["Full", "ResNet-18"].values())
-    assert all((records / key / "result.json").stat().st_mtime == when for key, when in before.items())
-    assert len(problems) == 4
+    assert (records / first / "result.json").stat().st_mtime == before
+    assert len(problems) == 3
     assert "Refused" in problems[0]
     assert all("trainer.batch_size=4096" in problem for problem in problems[1:])
 
-    trained = len(children)
     # Nothing is left to train, so no process is started; seeds asked for before stay in the table.
+    monkeypatch.setattr(sweep, "subprocess", None)
     assert sweep.run(dataclasses.replace(table, rows=table.rows[1:2]), [0], tmp_path, records, "basic") == []
-    assert len(children) == trained
-    assert set(manifest.read(manifest.path(tmp_path, "mini", "digits"))["Full", "ResNet-18"]) == {0, 1, 2}
+    assert set(manifest.read(manifest.path(tmp_path, "mini", "digits"))["Full", "ResNet-18"]) == {0, 1}

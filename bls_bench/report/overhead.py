@@ -1,0 +1,111 @@
+"""What the bookkeeping of pruning costs beside a training step, from the record of its measurement."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from bls_bench.errors import InputError
+from bls_bench.report import published
+from bls_bench.report.cells import MISSING
+from bls_bench.report.published import Published
+from bls_bench.report.runs import SPARE_LOAD, machine
+from bls_bench.report.section import Block, Section, doubts, versions
+from bls_bench.report.spec import Row, Table
+
+# The version of the record that this module reads: overhead.SCHEMA, not imported since that needs torch.
+SCHEMA = 1
+MILLION = 10**6
+# The names of a backbone in the record, in the papers' values and in the table.
+BACKBONES = (("resnet18", "ResNet18", "ResNet-18"), ("resnet50", "ResNet50", "ResNet-50"))
+HEADER = ("Method", "Overhead s", "Published")
+TERMS = (
+    "Overhead: seconds of an epoch's bookkeeping (selection, each batch's record, scoring) for 10^6 samples.",
+    "P/B: overhead as a share of the backbone's time for 10^6 samples, forward, backward and optimizer step.",
+)
+
+
+def path(results: Path) -> Path:
+    return results / "overhead.json"
+
+
+def read(file: Path) -> dict[str, Any]:
+    """Read the record; raises InputError naming a file that is none, or of another version."""
+    try:
+        costs = json.loads(file.read_text())
+        known = costs["schema"] == SCHEMA
+    except (ValueError, TypeError, KeyError):
+        known = False
+    if not known:
+        raise InputError(f"{file} is no measurement of schema {SCHEMA}: delete it to measure again")
+    return costs
+
+
+def of_costs(table: Table, costs: dict[str, Any]) -> Section:
+    """Return the section of a table from the costs that were measured."""
+    values = {row.label: _published(table, row) for row in table.rows}
+    lines = [_line(row, values[row.label], costs) for row in table.rows]
+    header = [*HEADER, *(name for *_, label in BACKBONES for name in (f"{label} P/B %", "Published"))]
+    return Section(
+        stem=table.stem,
+        heading=table.heading,
+        blocks=[Block(_caption(values, costs), header, [list(map(_text, line.values())) for line in lines])],
+        legend=(),
+        remarks=[*TERMS, table.note, _load(costs)],
+        doubts=doubts(value for row in values.values() for value in row.values()),
+        lines=lines,
+        command=table.command,
+        provenance=[
+            f"{costs['samples']} samples in batches of {costs['batch_size']}, the best of {costs['repeats']} "
+            f"epochs; backbones on {costs['image_size']} pixels, the best of {costs['repeats']} steps.",
+            f"Machine: {machine(costs['environment'])}, device {costs['environment']['device']}, "
+            f"{costs['environment']['threads']} threads.",
+            versions([costs["environment"]]),
+        ],
+    )
+
+
+def _published(table: Table, row: Row) -> dict[str, Published]:
+    """Return the published values of a row by the model, "" for the overhead itself."""
+    if row.published is None:
+        return {}
+    return {value.model: value for value in published.find(table.published | row.published)}
+
+
+def _line(row: Row, values: dict[str, Published], costs: dict[str, Any]) -> dict[str, Any]:
+    seconds = costs["overhead_seconds"].get(row.label)
+    own = None if seconds is None else seconds * MILLION / costs["samples"]
+    line = {"method": row.label, "overhead_seconds": own, "published_seconds": _printed(values.get(""))}
+    for key, model, _ in BACKBONES:
+        line[f"{key}_percent"] = None if own is None else 100 * own / _backbone(costs, key)
+        line[f"{key}_published"] = _printed(values.get(model))
+    return line
+
+
+def _backbone(costs: dict[str, Any], key: str) -> float:
+    """Return a backbone's seconds for 10^6 samples."""
+    return costs["step_seconds"][key] * MILLION / costs["batch_size"]
+
+
+def _printed(value: Published | None) -> str:
+    return f"{value.text} ({value.source})" if value else ""
+
+
+def _text(value: float | str | None) -> str:
+    if value is None:
+        return MISSING
+    return value if isinstance(value, str) else f"{value:.2g}"
+
+
+def _caption(values: dict[str, dict[str, Published]], costs: dict[str, Any]) -> str:
+    told = []
+    for key, model, label in BACKBONES:
+        printed = {row[model].setting.removeprefix("backbone ") for row in values.values() if model in row}
+        told.append(f"{label} {_backbone(costs, key):.0f} s here, {' or '.join(sorted(printed))} published")
+    return f"Backbones for 10^6 samples: {'; '.join(told)}"
+
+
+def _load(costs: dict[str, Any]) -> str:
+    load, threads = costs["load"], costs["environment"]["threads"]
+    if load <= threads + SPARE_LOAD:
+        return f"The load average was at most {load:.1f} with {threads} threads of our own."
+    return f"The machine was NOT quiet: load average {load:.1f}, {threads} threads of our own."

@@ -1,0 +1,161 @@
+"""What the pages and files show of one table: texts, lines and figures, whatever they come from."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from bls_bench.report import figures, spectra
+from bls_bench.report.cells import HEADER, Cell, Cells
+from bls_bench.report.published import Published
+from bls_bench.report.spec import Table
+
+LEGEND = (
+    "Accuracy: after the last epoch, mean ± sample standard deviation over n seeds.",
+    'Published: value / pruned % (source); a question mark for a doubtful one, "but" for what papers print '
+    "otherwise; Difference: ours less it.",
+    "Against full data: mean of the differences at equal seeds with its 95% t interval.",
+    "Verdict: lossless if two one-sided tests put that within the margin (p < 0.05); if not, worse or better "
+    "if the interval lies on one side of zero; else, and always below 3 seeds, not enough seeds.",
+    "Time saved: training and selection; invalid unless all runs are known to have had one machine alone.",
+    "Score~loss: rank correlation of the scores used with the losses then seen, mean over the last half.",
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A part of a table under a caption of its own: lines of texts below a header."""
+
+    caption: str
+    header: Sequence[str]
+    lines: list[list[str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """One table with all that belongs to it.
+
+    stem: the name of its files. legend: how to read it, the same for many tables; remarks: what it alone
+    needs; doubts: of published values. lines: of the CSV file. command: what makes it; provenance: where
+    its numbers come from.
+    figure: draws the one that the pages show. curves: draw more for report.html, by their titles.
+    empty: whether all of it is still to be run.
+    """
+
+    stem: str
+    heading: str
+    blocks: list[Block]
+    legend: Sequence[str]
+    remarks: list[str]
+    doubts: list[str]
+    lines: list[dict[str, Any]]
+    command: str
+    provenance: list[str]
+    figure: Callable[[], Figure] | None = None
+    curves: dict[str, Callable[[], Figure]] = field(default_factory=dict)
+    empty: bool = False
+
+
+def of_runs(table: Table, cells: Cells) -> Section:
+    """Return the section of a table whose cells are runs."""
+    every = [cell for column in cells.values() for cell in column]
+    shown = [column for column in table.columns if any(cell.runs for cell in cells[column.label])]
+    seeds = sorted({seed for cell in every for seed in cell.seeds})
+    return Section(
+        stem=table.stem,
+        heading=table.heading,
+        blocks=[
+            Block(column.header, HEADER, [cell.texts() for cell in cells[column.label]])
+            for column in table.columns
+        ],
+        legend=LEGEND,
+        remarks=_remarks(table, every),
+        doubts=doubts(value for cell in every for value in cell.published),
+        lines=[_line(cell) for cell in every],
+        command=f"{table.command} SEEDS={','.join(map(str, seeds))}",
+        provenance=_provenance(table, every),
+        figure=partial(figures.draw, table, cells) if table.kind != "table" else None,
+        curves={
+            f"{column.header}, over the epochs": partial(figures.curves, table, column.label, cells)
+            for column in shown
+        },
+        empty=not shown,
+    )
+
+
+def _remarks(table: Table, cells: list[Cell]) -> list[str]:
+    sentences = []
+    if table.kind in ("table", "figure", "rates"):
+        sentences.append(f"Margin of the verdict: {table.margin} points.")
+    if table.scale != "paper":
+        sentences.append(
+            f"At SCALE={table.scale} other data and models stand in for the paper's: the difference to the "
+            "published value then says nothing about the paper."
+        )
+    if table.note:
+        sentences.append(table.note)
+    if table.kind == "spectra":
+        sentences += [spectra.finding(cell) for cell in cells if spectra.kept(cell)]
+    return sentences
+
+
+def doubts(values: Iterable[Published]) -> list[str]:
+    """Return what there is to say of the published values that are doubtful, each once."""
+    return sorted({f"{value.source}: {value.remark}" for value in values if value.uncertain})
+
+
+def _provenance(table: Table, cells: list[Cell]) -> list[str]:
+    """Say what produced the numbers: scale, data, models, n, machine, versions."""
+    runs = [run for cell in cells for run in cell.runs.values()]
+    if not runs:
+        return ["No finished run yet."]
+    environments = [run.environments[-1] for run in runs]
+    threads = each(environment["threads"] for environment in environments)
+    epochs = each(run.result["epochs"] for run in runs)
+    return [
+        f"{len({run.path for run in runs})} runs of {epochs} epochs on "
+        f"{each(run.result['num_samples'] for run in runs)} samples.",
+        f"Trained: {each(column.header for column in table.columns if column.stand_in)}.",
+        f"Machine: {each(run.machine for run in runs)}, device "
+        f"{each(environment['device'] for environment in environments)}, {threads} threads a run.",
+        versions(environments),
+    ]
+
+
+def versions(environments: list[dict[str, Any]]) -> str:
+    names = ("bls_bench", "commit", "torch", "torchvision", "timm", "python")
+    found = (f"{name} {each(environment[name] for environment in environments)}" for name in names)
+    return f"Versions: {', '.join(found)}."
+
+
+def each(values: Iterable[object]) -> str:
+    return ", ".join(sorted({str(value) for value in values}))
+
+
+def _line(cell: Cell) -> dict[str, Any]:
+    versus, accuracy = cell.versus, cell.accuracy
+    return {
+        "column": cell.column.label,
+        "trained": cell.column.stand_in,
+        "method": cell.row.label,
+        "n": len(cell.runs),
+        "seeds_wanted": len(cell.seeds),
+        "accuracy": accuracy and accuracy.mean,
+        "accuracy_std": accuracy and accuracy.std,
+        "pruned_percent": cell.pruned_percent,
+        "published": "; ".join(value.value for value in cell.published),
+        "published_pruned_percent": "; ".join(value.pruned_percent for value in cell.published),
+        "source": "; ".join(value.source for value in cell.published),
+        "printed_elsewhere": "; ".join(f"{value.text} ({value.source})" for value in cell.elsewhere),
+        "difference": cell.difference,
+        "against_full": versus and versus.difference,
+        "against_full_low": versus and versus.low,
+        "against_full_high": versus and versus.high,
+        "p_equivalent": versus and versus.p_equivalent,
+        "verdict": versus and versus.verdict,
+        "time_saved_percent": cell.saving,
+        "time_valid": cell.saving_valid if cell.saving is not None else None,
+        "score_loss_correlation": cell.correlation,
+    }
