@@ -9,9 +9,9 @@ class Task(Protocol):
     """A batch loss always, per-sample losses where they exist, and one metric, the higher the better.
 
     per_sample: whether `loss` gives the loss of each sample.
-    A task may also have `signals`, the names of what `signal(name, output, targets, features)` tells of each
-    sample for the scorers that ask for more than a loss: (b,) from the model's output for a batch and, for
-    gradient_norm alone, from the (b, d) input of its last layer. See `tasks/classification.py`.
+    A task that classifies also has `signals`, the names of what `signal(name, logits, targets, features)`
+    tells of each sample, (b,), for the scorers and static pruners that ask for more than a loss, and
+    `unmixed()`, the same task on samples as they are. See `tasks/classification.py`.
     metric: the metric's name, as it stands in records ("accuracy").
 
     A task may also have `mixing(classes, seed)`, which gives a `Mixing` for its training batches, or None.
