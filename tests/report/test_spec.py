@@ -68,8 +68,8 @@ def test_every_column_is_a_setting_that_trains(scale):
 def test_column_rates_choose_the_overrides():
     table = spec.load("table2", "paper")
     row = next(row for row in table.rows if row.label == "InfoBatch")
-    rates = [(table.overrides(row, column) or {}).get("pruner.prune_ratio") for column in table.columns[3:]]
-    assert rates == [0.45, 0.75, None]
+    rates = [table.overrides(row, column)["pruner.target"] for column in table.columns[3:]]
+    assert rates == [0.3, 0.5, 0.7]
     assert table.overrides(next(row for row in table.rows if row.label == "UCB"), table.columns[3]) is None
 
 
