@@ -9,10 +9,11 @@ class Task(Protocol):
     """A batch loss always, per-sample losses where they exist, and one metric, the higher the better.
 
     per_sample: whether `loss` gives the loss of each sample.
-    A task that classifies also has `signals`, the names of what `signal(name, logits, targets, features)` tells
-    of each sample, (b,), for the scorers and static pruners that ask for more than a loss, and `unmixed()`, the
-    same task on samples as they are. See `tasks/classification.py`.
     metric: the metric's name, as it stands in records ("accuracy").
+
+    A task that classifies also has `signals`, names of what `signal(name, logits, targets, features)` tells
+    of each sample, (b,), for scorers and static pruners that ask for more than a loss, and `unmixed()`, the
+    same task on samples as they are. See `tasks/classification.py`.
     """
 
     per_sample: ClassVar[bool]
