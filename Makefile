@@ -57,4 +57,7 @@ tables: setup ## render all tables from the records there are, training nothing
 bench: setup ## time the bookkeeping beside torch's own sampler, some minutes
 	$(BIN)/python scripts/bench_overhead.py
 
-.PHONY: help setup demo test lint tables bench $(TABLES)
+bench-train: setup ## time training beside a plain PyTorch loop, and what pruning saves of it, some minutes
+	$(BIN)/python scripts/bench_train.py
+
+.PHONY: help setup demo test lint tables bench bench-train $(TABLES)

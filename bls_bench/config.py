@@ -31,6 +31,7 @@ BASES = {
     "logger": Logger,
 }
 PRECISIONS = ("32", "tf32", "bf16-mixed")
+STRATEGIES = ("ddp", "fsdp")
 COMPILE = ("none", "default", "max-autotune")
 # Settings that bear on no number, and so are no part of a run's key.
 UNNAMED = {"trainer.device", "trainer.checkpoint_seconds", "trainer.save_model", "trainer.save_losses"}
@@ -48,7 +49,8 @@ class Trainer:
 
     batch_size: samples a step, over all processes together. accumulate: so many parts of a batch go
     through the model one after the other, for the memory; layers that look at a whole batch (BatchNorm)
-    then see a part. precision: 32, tf32 (32 on a GPU with its products rounded to 10 bits) or bf16-mixed.
+    then see a part. strategy: of several processes; ddp has the model in each, fsdp a part of the
+    model. precision: 32, tf32 (32 on a GPU with its products rounded to 10 bits) or bf16-mixed.
     device: auto, cpu, cuda, mps. compile: torch.compile's mode, or none; a last short batch and
     evaluation are never compiled. grad_clip: the largest gradient norm, or null. ema: the decay of an
     average of the weights over the steps, which is then what is evaluated and kept, or null.
@@ -59,6 +61,7 @@ class Trainer:
 
     epochs: int
     batch_size: int
+    strategy: str = "ddp"
     precision: str = "32"
     device: str = "auto"
     compile: str = "none"
@@ -77,6 +80,12 @@ class Trainer:
             raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}")
         if self.device not in ("auto", "cpu", "cuda", "mps"):
             raise ValueError(f"device must be auto, cpu, cuda or mps, got {self.device!r}")
+        if self.strategy not in STRATEGIES:
+            raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}, got {self.strategy!r}")
+        if self.strategy == "fsdp" and self.ema is not None:
+            raise ValueError(
+                f"ema must be null with strategy=fsdp, which cannot copy a model, got {self.ema}"
+            )
         if self.grad_clip is not None and not self.grad_clip > 0:
             raise ValueError(f"grad_clip must be above 0 or null, got {self.grad_clip}")
         if self.compile not in COMPILE:
@@ -158,6 +167,14 @@ def load(cfg: DictConfig) -> Config:
         resolved[group] = {key: node[key] for key in node if key == "_target_"} | values
     config = Config(**parts, resolved=resolved)
     check_parts(groups["task"]["_target_"], config.task, config.scorer, config.pruner)
+    if (
+        config.trainer.strategy == "fsdp"
+        and isinstance(config.pruner, StaticPruner)
+        and config.pruner.scoring_epochs
+    ):
+        raise InputError(
+            "trainer.strategy must be ddp for a static pruner: it looks into the whole model, got fsdp"
+        )
     try:
         config.pruner.plan(config.trainer.epochs)
     except ValueError as error:

@@ -4,7 +4,9 @@ import os
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.strategies import Strategy
 
+from bls_bench import sharding
 from bls_bench.config import Trainer
 from bls_bench.errors import InputError
 
@@ -28,8 +30,14 @@ def make_fabric(trainer: Trainer) -> Fabric:
         accelerator=trainer.device,
         devices=local,
         num_nodes=total // local,
-        strategy="ddp" if total > 1 else "auto",
+        strategy=_strategy(trainer.strategy, total),
         precision="bf16-mixed" if trainer.precision == "bf16-mixed" else "32-true",
     )
     fabric.launch()
     return fabric
+
+
+def _strategy(name: str, processes: int) -> str | Strategy:
+    if processes == 1:
+        return "auto"
+    return sharding.strategy(processes) if name == "fsdp" else name

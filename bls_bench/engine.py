@@ -49,7 +49,7 @@ class Engine:
         """
         saved = time.monotonic()
         while self.state.epoch < self.state.num_epochs:
-            metrics = self._epoch(record, stop)
+            metrics = self.epoch(record, stop)
             self.history.append(metrics)
             if record:
                 record.append(metrics)
@@ -61,7 +61,7 @@ class Engine:
                 saved = time.monotonic()
         return self._result()
 
-    def _epoch(self, record: Record | None, stop: StopSignal) -> dict[str, Any]:
+    def epoch(self, record: Record | None, stop: StopSignal) -> dict[str, Any]:
         state, clock, epoch, device = self.state, self._clock, self.state.epoch, self.fabric.device
         start_peak(device)
         with clock.time("select"):
@@ -157,7 +157,7 @@ class Engine:
 
     def weights(self) -> dict[str, Tensor]:
         """Return the state of the model that was evaluated."""
-        return self._one_step.evaluated.state_dict()
+        return self._one_step.weights()
 
     def save(self, record: Record | None) -> None:
         """Write the checkpoint; every process has to make this call."""

@@ -24,7 +24,11 @@ def evaluate(model: nn.Module, task: Task, split: Split, fabric: Fabric) -> floa
     model.eval()
     own = torch.arange(fabric.global_rank, len(split), fabric.world_size)
     total = torch.zeros((), dtype=torch.float64, device=fabric.device)
-    for inputs, targets in split.batches(own.split(EVAL_BATCH), 0, fabric.device):
+    batches = list(own.split(EVAL_BATCH))
+    # A model in shards runs on all processes at once: those with a batch less run it on an empty one.
+    steps = -(-len(split) // (EVAL_BATCH * fabric.world_size))
+    batches += [own[:0]] * (steps - len(batches))
+    for inputs, targets in split.batches(batches, 0, fabric.device):
         with fabric.autocast():
             total += task.evaluate(model, inputs, targets).sum()
     if fabric.world_size > 1:

@@ -9,6 +9,7 @@ from lightning_fabric import Fabric
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
+from bls_bench import sharding
 from bls_bench.config import Config
 from bls_bench.data.base import Data, memory_format
 from bls_bench.errors import InputError, folded
@@ -55,9 +56,11 @@ class Step:
         # The one signal that the output does not tell.
         looks_inside = config.scorer.signal == "gradient_norm"
         self._last = LastInput(model, config.model.name) if looks_inside else None
+        self.model = fabric.setup_module(model)
+        self._sharded = sharding.is_sharded(model)
         # On a CPU fused optimizers copy weights that lie channels last, and are the slower ones.
         optimizer = config.optimizer.build(model, fused=fabric.device.type == "cuda")
-        self.model, self.optimizer = fabric.setup(model, optimizer)
+        self.optimizer = fabric.setup_optimizers(optimizer)
         torch.manual_seed(config.seed + fabric.global_rank)
         self.average = None if trainer.ema is None else ModelEmaV3(self.model.module, decay=trainer.ema)
         self._to_compile = trainer.compile != "none"
@@ -156,7 +159,14 @@ class Step:
         self.model.module.compile(mode=mode, dynamic=False, backend=BACKEND)
         self._compiled = True
 
+    def weights(self) -> dict[str, Tensor]:
+        """Return the state of the model that counts; with FSDP that of process 0, elsewhere nothing."""
+        return sharding.whole_weights(self.model.module) if self._sharded else self.evaluated.state_dict()
+
     def state_dict(self) -> dict[str, Any]:
+        """Return all that training goes on from; with FSDP gathered on process 0."""
+        if self._sharded:
+            return sharding.whole_state(self.model.module, self.optimizer.optimizer)
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -164,6 +174,9 @@ class Step:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        if self._sharded:
+            sharding.load_whole(self.model.module, self.optimizer.optimizer, state)
+            return
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.average is not None:

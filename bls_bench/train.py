@@ -106,9 +106,10 @@ def _train(config: Config, fabric: Fabric, record: Record | None, experiment: st
     try:
         with StopSignal() as stop:
             result = engine.fit(record, tracker, stop)
+            weights = engine.weights() if config.trainer.save_model else None  # all processes make this call
             if record:
-                if config.trainer.save_model:
-                    checkpoint.save(record.model, engine.weights())
+                if weights is not None:
+                    checkpoint.save(record.model, weights)
                 record.finish(result)
                 record.checkpoint.unlink(missing_ok=True)
                 report("finished", result, config, record)

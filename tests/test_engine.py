@@ -164,7 +164,7 @@ def test_a_step_descends_the_weighted_mean():
     for pruner, weigh in (("infobatch", "samples"), ("bls_infobatch", "batch")):
         engine = make_engine(f"pruner={pruner}", "optimizer.weight_decay=0", "optimizer.momentum=0")
         for _ in range(2):
-            engine._epoch(None, StopAt(-1))
+            engine.epoch(None, StopAt(-1))
         batch = engine._batches(engine.state.begin_epoch())[0]
         assert batch.weights.unique().tolist() == [1.0, 2.0]
         inputs, targets = next(engine.data.train.batches([batch.indices], 2, torch.device("cpu")))
@@ -187,7 +187,7 @@ def test_the_rate_follows_progress_however_long_the_epochs(monkeypatch):
     seen = []
     monkeypatch.setattr(engine, "_set_rate", seen.append)
     for _ in range(2):
-        engine._epoch(None, StopAt(-1))
+        engine.epoch(None, StopAt(-1))
     assert seen == [0.0, 0.25, 0.5, 0.75]  # 40 samples, two steps an epoch
 
 
@@ -209,7 +209,7 @@ def test_bf16_runs_the_model_in_bf16():
     engine = make_engine("trainer.precision=bf16-mixed")
     kinds = []
     engine.model.module.stem.register_forward_hook(lambda *call: kinds.append(call[2].dtype))
-    engine._epoch(None, StopAt(-1))
+    engine.epoch(None, StopAt(-1))
     assert set(kinds) == {torch.bfloat16}  # in training and in evaluation
     assert all(p.dtype == torch.float32 for p in engine.model.parameters())
 
@@ -252,7 +252,7 @@ def test_a_non_finite_loss_stops_the_run_and_the_record_says_so(tmp_path, monkey
 
 def test_checkpoints_load_without_running_code(tmp_path):
     engine = make_engine("pruner=repb")
-    engine._epoch(None, StopAt(-1))
+    engine.epoch(None, StopAt(-1))
     engine.state.begin_epoch()
 
     class Folder:

@@ -7,19 +7,52 @@ import socket
 import pytest
 import torch
 
+from bls_bench import evaluation
+from bls_bench.data.split import MemorySplit, Pixels
 from bls_bench.models import Model
 
 from .test_engine import StopAt, make_engine
 from .test_step import Perceptron
 
-SWITCHES = ("trainer.accumulate=2", "trainer.ema=0.9", "trainer.grad_clip=1", "trainer.device=cpu", "seed=1")
+SHARED = ("trainer.accumulate=2", "trainer.grad_clip=1", "trainer.device=cpu", "seed=1")
+SWITCHES = (*SHARED, "trainer.ema=0.9")
+PIXELS = Pixels((0.0,), (1.0,))
+FSDP = (*SHARED, "trainer.strategy=fsdp")
+
+
+class File:
+    """Stands in for a record, of which only the checkpoint is wanted."""
+
+    def __init__(self, path):
+        self.checkpoint = path
+
+
+def make_weighted(*overrides):
+    return make_engine("pruner=infobatch", "trainer.epochs=2", *overrides)
 
 
 def weighted_run(*overrides):
     """Two epochs, of which the second is pruned and has weights."""
-    engine = make_engine("pruner=infobatch", "trainer.epochs=2", *overrides)
-    lines = [engine._epoch(None, StopAt(-1)) for _ in range(2)]
+    engine = make_weighted(*overrides)
+    lines = [engine.epoch(None, StopAt(-1)) for _ in range(2)]
     return lines, engine.model.state_dict(), engine.weights(), engine.state.scores
+
+
+def sharded_run(path):
+    """The same with a part of the model in each process, saved and taken back between the epochs."""
+    engine, lines = make_weighted(*FSDP), []
+    for _ in range(2):
+        lines.append(engine.epoch(None, StopAt(-1)))
+        rank = torch.distributed.get_rank()
+        engine.save(File(path) if rank == 0 else None)
+        engine = make_weighted(*FSDP)
+        engine.load(path)
+    # One process has 26 of these samples, the other 25: one batch less.
+    evaluation.EVAL_BATCH = 25
+    odd = MemorySplit(engine.data.train.images[:51], engine.data.train.targets[:51], PIXELS, 0)
+    lines[-1]["odd"] = engine.evaluate(odd)
+    own = sum(part.to_local().numel() for part in engine.model.parameters())
+    return lines, own, engine.weights(), engine.state.scores
 
 
 def process(rank, port, folder):
@@ -27,12 +60,12 @@ def process(rank, port, folder):
     here |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test"}
     os.environ.update({name: str(value) for name, value in here.items()})
     Model.build = lambda *_: Perceptron()
-    torch.save(weighted_run(*SWITCHES), folder / f"{rank}.pt")
+    torch.save([weighted_run(*SWITCHES), sharded_run(folder / "checkpoint.pt")], folder / f"{rank}.pt")
     torch.distributed.destroy_process_group()
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory):
+def processes(tmp_path_factory):
     """What both processes have in the end; they are forked from one that has imported everything."""
     folder = tmp_path_factory.mktemp("two")
     context = multiprocessing.get_context("forkserver")
@@ -48,6 +81,16 @@ def two(tmp_path_factory):
         each.kill()
     assert [each.exitcode for each in processes] == [0, 0]
     return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(2)]
+
+
+@pytest.fixture(scope="module")
+def two(processes):
+    return [ddp for ddp, _ in processes]
+
+
+@pytest.fixture(scope="module")
+def sharded(processes):
+    return [fsdp for _, fsdp in processes]
 
 
 def test_both_end_with_the_same(two):
@@ -76,3 +119,25 @@ def test_they_make_the_steps_of_one_process(two, monkeypatch):
         for one, other in ((weights[name], two_weights[name]), (average[name], two_average[name])):
             assert (one - other).norm() < 1e-6 * (one - old).norm()
     torch.testing.assert_close(scores, two_scores, rtol=1e-5, atol=1e-6, equal_nan=True)
+
+
+def test_shards_make_the_steps_of_one_process(sharded, monkeypatch):
+    monkeypatch.setattr(Model, "build", lambda *_: Perceptron())
+    start = make_engine("seed=1").model.state_dict()
+    lines, weights, _, scores = weighted_run(*SHARED)
+    (shard_lines, own, shard_weights, shard_scores), (_, other_own, nothing, other_scores) = sharded
+    for line, other in zip(lines, shard_lines, strict=True):
+        assert line["kept"] == other["kept"]
+        assert line["accuracy"] == other["accuracy"]
+        assert line["loss"] == pytest.approx(other["loss"], rel=1e-5)
+    for name, old in start.items():
+        assert (weights[name] - shard_weights[name]).norm() < 1e-6 * (weights[name] - old).norm()
+    torch.testing.assert_close(scores, shard_scores, rtol=1e-5, atol=1e-6, equal_nan=True)
+    torch.testing.assert_close(scores, other_scores, rtol=1e-5, atol=1e-6, equal_nan=True)
+    assert own + other_own == sum(part.numel() for part in weights.values())
+    assert 0 < own < 0.6 * (own + other_own)
+    assert nothing == {}
+    model, data = Perceptron(), make_weighted().data.train
+    model.load_state_dict(shard_weights)
+    guesses = model(PIXELS.normalise(data.images[:51])).argmax(1)
+    assert shard_lines[-1]["odd"] == pytest.approx((guesses == data.targets[:51]).double().mean() * 100)

@@ -49,7 +49,7 @@ def test_a_batch_in_parts_makes_the_same_step(scorer, more, perceptron):
     )
     start = [p.detach().clone() for p in plain.model.parameters()]
     for _ in range(2):  # the second epoch has weights and a short last batch
-        lines = [engine._epoch(None, StopAt(-1)) for engine in (plain, parts)]
+        lines = [engine.epoch(None, StopAt(-1)) for engine in (plain, parts)]
         assert lines[0]["loss"] == pytest.approx(lines[1]["loss"], rel=1e-5)  # recorded in float32
     assert lines[0]["kept"] == lines[1]["kept"] < 100
     for old, one, other in zip(start, plain.model.parameters(), parts.model.parameters(), strict=True):
