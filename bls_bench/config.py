@@ -54,6 +54,7 @@ class Trainer:
     device: auto, cpu, cuda, mps. compile: torch.compile's mode, or none; a last short batch and
     evaluation are never compiled. grad_clip: the largest gradient norm, or null. ema: the decay of an
     average of the weights over the steps, which is then what is evaluated and kept, or null.
+    eval_every: epochs from one evaluation to the next; the last epoch always ends with one.
     checkpoint_seconds: the least time between two checkpoints (one is always written on Ctrl-C and
     SIGTERM). save_model: keep the weights as model.pt. save_losses: keep the losses of every sample as
     losses.npy, 8 bytes a sample and epoch.
@@ -68,12 +69,13 @@ class Trainer:
     accumulate: int = 1
     grad_clip: float | None = None
     ema: float | None = None
+    eval_every: int = 1
     checkpoint_seconds: float = 60.0
     save_model: bool = True
     save_losses: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "accumulate"):
+        for name in ("epochs", "batch_size", "accumulate", "eval_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.precision not in PRECISIONS:

@@ -81,7 +81,7 @@ class Engine:
         if record and self.config.trainer.save_losses:
             losses.write(record.losses, epoch, state.num_epochs, state.num_samples, visits)
         with clock.time("eval"):
-            value = self.evaluate(self.data.test)
+            value = self.evaluate(self.data.test) if self._is_due(epoch) else None
             correlation = None
             if visits.losses is not None:
                 correlation = score_loss_correlation(used[visits.indices], visits.losses)
@@ -123,6 +123,10 @@ class Engine:
                 if stop.received(self.step, len(batches), self.fabric.device):
                     return True
         return False
+
+    def _is_due(self, epoch: int) -> bool:
+        """Whether an evaluation ends this epoch."""
+        return (epoch + 1) % self.config.trainer.eval_every == 0 or epoch + 1 == self.state.num_epochs
 
     def _begin(self) -> Selection:
         try:
@@ -202,7 +206,8 @@ class Engine:
 
     def _result(self) -> dict[str, Any]:
         metric = self.config.task.metric
-        best = max(self.history, key=lambda metrics: metrics[metric])
+        evaluated = [metrics for metrics in self.history if metrics[metric] is not None]
+        best = max(evaluated, key=lambda metrics: metrics[metric])
         return {
             "status": "finished",
             f"{metric}_last": self.history[-1][metric],
@@ -243,10 +248,10 @@ def share_batch(config: Config, num_samples: int, world_size: int) -> int:
 
 def line(metrics: dict[str, Any], epochs: int, metric: str) -> str:
     """One epoch in one line for the terminal."""
+    value = "" if metrics[metric] is None else f"{metric} {metrics[metric]:.2f}%  "
     text = (
-        f"epoch {metrics['epoch'] + 1:>3}/{epochs}  loss {metrics['loss']:.4f}  "
-        f"{metric} {metrics[metric]:.2f}%  kept {metrics['kept']}  "
-        f"pruned so far {metrics['pruned_percent']:.1f}%"
+        f"epoch {metrics['epoch'] + 1:>3}/{epochs}  loss {metrics['loss']:.4f}  {value}"
+        f"kept {metrics['kept']}  pruned so far {metrics['pruned_percent']:.1f}%"
     )
     if metrics["score_loss_spearman"] is not None:
         text += f"  score~loss {metrics['score_loss_spearman']:+.2f}"

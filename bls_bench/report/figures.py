@@ -189,11 +189,10 @@ def curves(table: Table, column: str, cells: Cells) -> Figure:
 
 def _curve(axes: Axes, cell: Cell, name: str, **style: Any) -> None:
     epochs = zip(*(run.metrics for run in cell.runs.values()), strict=True)
-    means = [_mean([line[name] for line in lines]) for lines in epochs]
-    axes.plot(range(1, len(means) + 1), means, label=cell.row.label, linewidth=1.2, **style)
-
-
-def _mean(values: list[float | None]) -> float:
-    """Return the mean over the seeds that have the value, NaN if none has: a gap in the line."""
-    known = [value for value in values if value is not None]
-    return fmean(known) if known else math.nan
+    means = {}
+    for epoch, lines in enumerate(epochs, start=1):
+        # A run has no correlation before it has scores, and no accuracy where it was not evaluated.
+        known = [line[name] for line in lines if line[name] is not None]
+        if known:
+            means[epoch] = fmean(known)
+    axes.plot(means.keys(), means.values(), label=cell.row.label, linewidth=1.2, **style)
