@@ -376,3 +376,14 @@ def test_config_is_written_whole(tmp_path):
     saved = OmegaConf.to_container(OmegaConf.load(tmp_path / config.key / "config.yaml"))
     assert saved == config.resolved
     assert set(saved) == {field.name for field in dataclasses.fields(config)} - {"resolved"}
+
+
+def test_evaluating_now_and_then_changes_nothing_but_what_is_known(tmp_path):
+    every, all_lines = train(tmp_path / "every", "pruner=infobatch", "trainer.epochs=5")
+    rare, lines = train(tmp_path / "rare", "pruner=infobatch", "trainer.epochs=5", "trainer.eval_every=2")
+    known = [line["accuracy"] for line in lines]
+    assert known == [None if epoch in (0, 2) else all_lines[epoch]["accuracy"] for epoch in range(5)]
+    assert [line["loss"] for line in lines] == [line["loss"] for line in all_lines]
+    assert rare["accuracy_last"] == every["accuracy_last"]
+    assert rare["accuracy_best"] == max(value for value in known if value is not None)
+    assert known[rare["best_epoch"]] == rare["accuracy_best"]
