@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
@@ -112,14 +113,9 @@ def write(path: Path, text: str) -> None:
 
 def environment(device: str, processes: int) -> dict[str, Any]:
     """What a figure needs beside it: versions, device, processes and threads."""
-    name = (
-        torch.cuda.get_device_name()
-        if device.startswith("cuda")
-        else platform.processor() or platform.machine()
-    )
     return {
         "device": device,
-        "device_name": name,
+        "device_name": device_name(device),
         "processes": processes,
         "threads": torch.get_num_threads(),
         "cpu_count": os.cpu_count(),
@@ -130,6 +126,17 @@ def environment(device: str, processes: int) -> dict[str, Any]:
         "torch": torch.__version__,
         **{package: version(package) for package in PACKAGES},
     }
+
+
+def device_name(device: str) -> str:
+    """Return the model of the GPU, or of the CPU as far as the system tells it."""
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name()
+    try:
+        told = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:  # only Linux has the file
+        told = None
+    return told[1] if told else platform.processor() or platform.machine()
 
 
 def commit() -> str | None:

@@ -40,6 +40,7 @@ from bls_bench.pruning.scorers import (
 )
 from bls_bench.pruning.seta import SeTaPruner
 from bls_bench.pruning.state import PruningState
+from bls_bench.records import device_name
 
 SELECTION_ALONE = 50_000_000  # samples from which on only the selection is measured
 
@@ -182,13 +183,8 @@ def main() -> None:
 
 def machine() -> str:
     """Describe what this ran on in one line."""
-    model = platform.processor() or platform.machine()
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            model = line.split(":")[1].strip()
-            break
     return (
-        f"{os.cpu_count()} CPU cores ({model}), {torch.get_num_threads()} torch threads, "
+        f"{os.cpu_count()} CPU cores ({device_name('cpu')}), {torch.get_num_threads()} torch threads, "
         f"torch {torch.__version__}, Python {platform.python_version()}, batch {BATCH_SIZE}"
     )
 

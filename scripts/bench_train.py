@@ -7,7 +7,6 @@ saved is measured in one more process, an epoch of all samples and a pruned one 
 import argparse
 import dataclasses
 import json
-import platform
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ import torch
 import torchvision
 from scipy.stats import bootstrap
 
+from bls_bench.records import device_name
 from bls_bench.throughput import (
     Setting,
     Timing,
@@ -93,11 +93,11 @@ def in_own_process(part: str, setting: Setting) -> list[Timing]:
 
 def machine(setting: Setting) -> str:
     cuda = setting.device in ("auto", "cuda") and torch.cuda.is_available()
-    name = torch.cuda.get_device_name() if cuda else platform.processor() or platform.machine()
     return (
-        f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}, torchvision "
-        f"{torchvision.__version__}; {setting.model}, {setting.images} images, batch {setting.batch_size}, "
-        f"precision {setting.precision}, compile {setting.compile}"
+        f"{device_name('cuda' if cuda else 'cpu')}, {torch.get_num_threads()} threads, "
+        f"torch {torch.__version__}, torchvision {torchvision.__version__}; {setting.model}, "
+        f"{setting.images} images, batch {setting.batch_size}, precision {setting.precision}, "
+        f"compile {setting.compile}"
     )
 
 

@@ -1,11 +1,13 @@
 import json
+import platform
+from pathlib import Path
 
 import pytest
 import torch
 
 from bls_bench import checkpoint
 from bls_bench.errors import InputError
-from bls_bench.records import Record, write
+from bls_bench.records import Record, device_name, write
 from bls_bench.train import run
 
 from .helpers import TINY, make_config, train
@@ -172,3 +174,20 @@ class TestBadCheckpoints:
             checkpoint.save(path, self.content(folder))
         assert path.read_bytes() == before
         assert [file.name for file in folder.iterdir()] == ["checkpoint.pt"]
+
+
+def test_the_cpu_is_named_as_the_system_tells_it(monkeypatch):
+    def told(path):
+        assert str(path) == "/proc/cpuinfo"
+        return "processor\t: 0\nmodel name\t: Some CPU @ 2.00GHz\nflags\t\t: fpu\n"
+
+    monkeypatch.setattr(Path, "read_text", told)
+    assert device_name("cpu") == "Some CPU @ 2.00GHz"
+
+    def untold(path):
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(Path, "read_text", untold)
+    monkeypatch.setattr(platform, "processor", lambda: "")
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
+    assert device_name("cpu") == "riscv64"
