@@ -132,7 +132,8 @@ def versions(environments: list[dict[str, Any]]) -> str:
 
 
 def each(values: Iterable[object]) -> str:
-    return ", ".join(sorted({str(value) for value in values}))
+    """List different values in order, numbers by size."""
+    return ", ".join(map(str, sorted(set(values), key=lambda value: (type(value).__name__, value))))
 
 
 def _line(cell: Cell) -> dict[str, Any]:
