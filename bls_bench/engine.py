@@ -56,7 +56,9 @@ class Engine:
                 tracker.log(metrics)
                 tqdm.write(line(metrics, self.state.num_epochs, self.config.task.metric))
             last = self.state.epoch == self.state.num_epochs
-            if not last and time.monotonic() - saved >= self.config.trainer.checkpoint_seconds:
+            # One clock decides: all processes have to save, or none.
+            due = time.monotonic() - saved >= self.config.trainer.checkpoint_seconds
+            if not last and self.fabric.broadcast(due):
                 self.save(record)
                 saved = time.monotonic()
         return self._result()

@@ -6,6 +6,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from bls_bench.data.base import Split
+from bls_bench.sharding import is_sharded
 from bls_bench.tasks.base import Task
 
 EVAL_BATCH = 512
@@ -24,13 +25,17 @@ def evaluate(model: nn.Module, task: Task, split: Split, fabric: Fabric) -> floa
     model.eval()
     own = torch.arange(fabric.global_rank, len(split), fabric.world_size)
     total = torch.zeros((), dtype=torch.float64, device=fabric.device)
-    batches = list(own.split(EVAL_BATCH))
-    # A model in shards runs on all processes at once: those with a batch less run it on an empty one.
-    steps = -(-len(split) // (EVAL_BATCH * fabric.world_size))
-    batches += [own[:0]] * (steps - len(batches))
-    for inputs, targets in split.batches(batches, 0, fabric.device):
+    batches = list(own.split(EVAL_BATCH)) if len(own) else []
+    steps = len(batches)
+    if is_sharded(model):
+        # It runs on all processes at once: those with a batch less run it on one that does not count.
+        whole = -(-len(split) // (EVAL_BATCH * fabric.world_size))
+        batches += [torch.zeros(1, dtype=torch.int64)] * (whole - steps)
+    for number, (inputs, targets) in enumerate(split.batches(batches, 0, fabric.device)):
         with fabric.autocast():
-            total += task.evaluate(model, inputs, targets).sum()
+            values = task.evaluate(model, inputs, targets)
+        if number < steps:
+            total += values.sum()
     if fabric.world_size > 1:
         dist.all_reduce(total)
     return float(total) / len(split)

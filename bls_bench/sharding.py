@@ -1,10 +1,12 @@
 """FSDP: every process keeps a part of the weights, gradients and optimizer's state, for large models.
 
-Layers are gathered block by block as the model runs, so no process ever holds the whole of it.
+Layers are gathered block by block as the model runs, so no process holds the whole of it in a step. To build
+it, and to go on from a checkpoint, every process does, on the host.
 """
 
 from typing import Any
 
+import torch
 from lightning_fabric.strategies import ModelParallelStrategy
 from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import (
@@ -25,12 +27,17 @@ def strategy(processes: int) -> ModelParallelStrategy:
 
 
 def shard(model: nn.Module, mesh: DeviceMesh) -> nn.Module:
-    """Shard the blocks of the model, which are what its lists of layers hold, and then the rest."""
+    """Shard the blocks of the model, which are what its lists of layers hold, and then the rest.
+
+    Weights become contiguous, which FSDP asks for.
+    """
+    model.to(memory_format=torch.contiguous_format)
     lists = [module for module in model.modules() if isinstance(module, nn.Sequential | nn.ModuleList)]
     # The innermost first: a block takes what those within it have not.
     for part in reversed(lists):
         for block in part.children():
-            if any(True for _ in block.parameters()):
+            # A list of lists has no forward pass of its own to be gathered for.
+            if not isinstance(block, nn.ModuleList) and any(True for _ in block.parameters()):
                 fully_shard(block, mesh=mesh["data_parallel"])
     return fully_shard(model, mesh=mesh["data_parallel"])
 

@@ -23,6 +23,7 @@ from bls_bench.data.folder import MEAN, STD
 from bls_bench.data.split import MemorySplit
 from bls_bench.devices import make_fabric
 from bls_bench.engine import Engine
+from bls_bench.static.scoring import prepare
 from bls_bench.stopping import StopSignal
 
 TEST_IMAGES = 512  # enough to run the evaluation, which is not what is measured
@@ -95,7 +96,9 @@ def in_turn(setting: Setting, pruners: list[str], epochs: int) -> dict[str, list
     runs = {}
     for pruner in pruners:
         config, data = setting.configure(epochs=2 * (epochs + 1), pruner=pruner)
-        runs[pruner] = Engine(config, data, make_fabric(config.trainer))
+        fabric = make_fabric(config.trainer)
+        prepare(config, data, fabric)
+        runs[pruner] = Engine(config, data, fabric)
     timings: dict[str, list[Timing]] = {pruner: [] for pruner in pruners}
     for number in range(epochs + 1):
         for pruner in pruners[:: 1 if number % 2 else -1]:

@@ -1,7 +1,7 @@
 """Measure training against the loop that public example scripts write, and what a pruner saves of its time.
 
-Every part runs in a process of its own, the parts in turn and every second time in reverse order. What is
-saved is measured in one more process, an epoch of all samples and a pruned one in turn.
+Every part runs in a process of its own, in turn and every second time in reverse order; what is saved in
+one more, an epoch of all samples and a pruned one in turn.
 """
 
 import argparse
@@ -123,7 +123,7 @@ def report(results: dict[str, list[Timing]]) -> None:
 
 
 def report_saving(pruner: str, timings: dict[str, list[Timing]]) -> None:
-    """Print what share of the time is saved, beside the share pruned, with a 95% bootstrap interval."""
+    """Print what share of the time is saved beside the share pruned, with a 95% bootstrap interval."""
     full, pruned = (
         np.array([[run.images, run.seconds] for run in timings[name]]).T for name in ("none", pruner)
     )
@@ -136,14 +136,15 @@ def report_saving(pruner: str, timings: dict[str, list[Timing]]) -> None:
     columns = (*full, *pruned)
     left_out, time = (1 - pruned[i].sum() / full[i].sum() for i in (0, 1))
     print(
-        f"\n{pruner}, {len(full[0])} pairs of epochs: {left_out:.1%} pruned, {time:.1%} of the time saved "
-        f"({full[1].sum():.1f} s, {pruned[1].sum():.1f} s)"
+        f"\n{pruner}, {len(full[0])} pairs of epochs: {left_out:.1%} pruned, "
+        f"{time:.1%} of the time saved ({full[1].sum():.1f} s, {pruned[1].sum():.1f} s)"
     )
-    if len(full[0]) > 1:
-        interval = bootstrap(columns, saved, paired=True, vectorized=False, rng=0).confidence_interval
-        print(
-            f"saved / pruned: {saved(*columns):.3f}, 95% interval {interval.low:.3f} to {interval.high:.3f}"
-        )
+    if left_out:
+        text = f"saved / pruned: {saved(*columns):.3f}"
+        if len(full[0]) > 1:
+            low, high = bootstrap(columns, saved, paired=True, vectorized=False, rng=0).confidence_interval
+            text += f", 95% interval {low:.3f} to {high:.3f}"
+        print(text)
 
 
 if __name__ == "__main__":

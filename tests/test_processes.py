@@ -3,13 +3,21 @@
 import multiprocessing
 import os
 import socket
+from itertools import count
+from types import SimpleNamespace
 
 import pytest
 import torch
+from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
 
+from bls_bench import engine as engine_module
 from bls_bench import evaluation
 from bls_bench.data.split import MemorySplit, Pixels
 from bls_bench.models import Model
+from bls_bench.sharding import shard
+from bls_bench.stopping import StopSignal
+from bls_bench.tracking import Tracker
 
 from .test_engine import StopAt, make_engine
 from .test_step import Perceptron
@@ -55,12 +63,50 @@ def sharded_run(path):
     return lines, own, engine.weights(), engine.state.scores
 
 
+class Nested(nn.Module):
+    """Convolutions in a list of lists, which lie channels last."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3)
+        self.branches = nn.ModuleList([nn.ModuleList([nn.Conv2d(8, 8, 1), nn.Conv2d(8, 8, 1)])])
+        self.head = nn.Linear(8, 10)
+
+    def forward(self, inputs):
+        features = self.stem(inputs)
+        return self.head(sum(branch(features) for branch in self.branches[0]).mean((2, 3)))
+
+
+def gradients(sharded):
+    torch.manual_seed(0)
+    model = Nested().to(memory_format=torch.channels_last)
+    if sharded:
+        shard(model, init_device_mesh("cpu", (2,), mesh_dim_names=("data_parallel",)))
+    model(torch.randn(4, 3, 32, 32)).square().sum().backward()
+    return {
+        name: part.grad.full_tensor() if sharded else part.grad for name, part in model.named_parameters()
+    }
+
+
+def fit_by_unlike_clocks(rank):
+    """On process 0 a checkpoint is always due, on the other never."""
+    ticks = count(step=100 if rank == 0 else 0)
+    engine_module.time = SimpleNamespace(monotonic=lambda: next(ticks))
+    engine = make_weighted("trainer.device=cpu", "trainer.checkpoint_seconds=60")
+    saves = []
+    engine.save = saves.append
+    engine.fit(None, Tracker(), StopSignal())
+    return len(saves)
+
+
 def process(rank, port, folder):
     here = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "GROUP_RANK": 0}
     here |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test"}
     os.environ.update({name: str(value) for name, value in here.items()})
     Model.build = lambda *_: Perceptron()
-    torch.save([weighted_run(*SWITCHES), sharded_run(folder / "checkpoint.pt")], folder / f"{rank}.pt")
+    ends = [weighted_run(*SWITCHES), sharded_run(folder / "checkpoint.pt")]
+    ends += [gradients(sharded=True), fit_by_unlike_clocks(rank)]
+    torch.save(ends, folder / f"{rank}.pt")
     torch.distributed.destroy_process_group()
 
 
@@ -85,12 +131,12 @@ def processes(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def two(processes):
-    return [ddp for ddp, _ in processes]
+    return [ends[0] for ends in processes]
 
 
 @pytest.fixture(scope="module")
 def sharded(processes):
-    return [fsdp for _, fsdp in processes]
+    return [ends[1] for ends in processes]
 
 
 def test_both_end_with_the_same(two):
@@ -141,3 +187,14 @@ def test_shards_make_the_steps_of_one_process(sharded, monkeypatch):
     model.load_state_dict(shard_weights)
     guesses = model(PIXELS.normalise(data.images[:51])).argmax(1)
     assert shard_lines[-1]["odd"] == pytest.approx((guesses == data.targets[:51]).double().mean() * 100)
+
+
+def test_shards_of_convolutions_have_the_gradients_of_the_whole(processes):
+    whole = gradients(sharded=False)
+    for ends in processes:
+        for name, part in ends[2].items():
+            torch.testing.assert_close(part, whole[name])
+
+
+def test_one_clock_decides_when_all_save(processes):
+    assert [ends[3] for ends in processes] == [1, 1]

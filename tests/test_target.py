@@ -15,7 +15,21 @@ SIX = "trainer.epochs=6"
 
 @pytest.mark.parametrize(
     ("pruner", "target"),
-    [("infobatch", 0.3), ("infobatch_quantile", 0.5), ("bls_seta", 0.5), ("repb", 0.7), ("random", 0.3)],
+    [
+        ("infobatch", 0.3),
+        ("infobatch_quantile", 0.5),
+        ("bls_seta", 0.5),
+        ("repb", 0.7),
+        ("random", 0.8),
+        ("infobatch", 0.1),
+        ("seta", 0.7),
+        ("repb", 0.1),
+        ("epsilon_greedy", 0.6),
+        ("ucb", 0.2),
+        ("selective_backprop", 0.4),
+        ("importance", 0.5),
+        ("repb_importance", 0.7),
+    ],
 )
 def test_a_run_reaches_its_target_and_says_so(pruner, target, tmp_path, capsys):
     result, lines = train(tmp_path, f"pruner={pruner}", f"pruner.target={target}", SIX)

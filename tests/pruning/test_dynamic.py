@@ -9,6 +9,7 @@ import torch
 from bls_bench.pruning.epsilon_greedy import EpsilonGreedyPruner, epsilon_greedy
 from bls_bench.pruning.importance import ImportancePruner, inclusion
 from bls_bench.pruning.moving import moving
+from bls_bench.pruning.pruner import Epoch
 from bls_bench.pruning.repb_importance import RePBImportancePruner
 from bls_bench.pruning.selection import largest, systematic
 from bls_bench.pruning.selective_backprop import SelectiveBackpropPruner, percentiles
@@ -224,3 +225,17 @@ def test_repb_samples_every_window_on_its_own():
 def test_bad_settings(pruner, settings, message):
     with pytest.raises(ValueError, match=message):
         pruner(**settings)
+
+
+def test_selective_backprop_keeps_each_sample_as_often_as_a_plain_draw_would():
+    losses, ratio, draws = skewed_losses(12), 0.6, 3000
+    beta = ratio / (1 - ratio)
+    plain = []
+    for loss in losses.tolist():
+        easier = sum(other < loss for other in losses.tolist())
+        plain.append(((easier + 0.5) / len(losses)) ** beta)
+    kept = torch.zeros(12)
+    for seed in range(draws):
+        epoch = Epoch(1, 2, losses, torch.ones(12, dtype=torch.int32), generator(seed), used=12)
+        kept[SelectiveBackpropPruner(prune_ratio=ratio).select(epoch).indices.long()] += 1
+    torch.testing.assert_close(kept / draws, torch.tensor(plain), rtol=0, atol=5 * math.sqrt(0.25 / draws))
