@@ -16,7 +16,7 @@ SCRIPT = Path(__file__).parents[1] / "scripts" / "bench_train.py"
 def setting(tmp_path_factory):
     root = tmp_path_factory.mktemp("images")
     write_images(root, 60)
-    return Setting(str(root), images=60, batch_size=16)
+    return Setting(str(root), images=60, batch_size=32)
 
 
 @pytest.mark.parametrize("part", [engine, lambda setting: plain(setting, workers=0)])
@@ -44,7 +44,7 @@ def test_what_is_compared_are_epochs_at_the_asked_rate_that_do_not_anneal(settin
 
 
 def test_what_is_saved_is_printed_beside_what_was_pruned(setting, capsys, monkeypatch):
-    arguments = ["--images=60", "--batch-size=16", "--repeats=0", "--pairs=2"]
+    arguments = ["--images=60", "--batch-size=32", "--repeats=0", "--pairs=2"]
     arguments += [f"--dataset-root={setting.dataset_root}", "--pruner=random pruner.prune_ratio=0.5"]
     monkeypatch.setattr(sys, "argv", [str(SCRIPT), *arguments])
     runpy.run_path(str(SCRIPT), run_name="__main__")
