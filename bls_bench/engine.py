@@ -64,6 +64,10 @@ class Engine:
         return self._result()
 
     def epoch(self, record: Record | None, stop: StopSignal) -> dict[str, Any]:
+        """Train one epoch, and evaluate if it is time to; returns its metrics, without noting them.
+
+        Every process has to make this call. Raises Interrupted as `fit` does.
+        """
         state, clock, epoch, device = self.state, self._clock, self.state.epoch, self.fabric.device
         start_peak(device)
         with clock.time("select"):
@@ -162,7 +166,7 @@ class Engine:
             return evaluate(self._one_step.evaluated, self.config.task, split, self.fabric)
 
     def weights(self) -> dict[str, Tensor]:
-        """Return the state of the model that was evaluated."""
+        """Return the state of the model that was evaluated; every process has to make this call."""
         return self._one_step.weights()
 
     def save(self, record: Record | None) -> None:

@@ -67,7 +67,6 @@ class Timing:
     seconds: float
     data: float
     select: float = 0.0
-    pruned_percent: float = 0.0
     peak_memory_mib: float | None = None
 
 
@@ -110,7 +109,6 @@ def in_turn(setting: Setting, pruners: list[str], epochs: int) -> dict[str, list
                         metrics["train_seconds"] + metrics["select_seconds"],
                         metrics["data_seconds"],
                         metrics["select_seconds"],
-                        metrics["pruned_percent_epoch"],
                         metrics["peak_memory_mib"],
                     )
                 )

@@ -192,6 +192,7 @@ def test_shards_make_the_steps_of_one_process(sharded, monkeypatch):
 def test_shards_of_convolutions_have_the_gradients_of_the_whole(processes):
     whole = gradients(sharded=False)
     for ends in processes:
+        assert ends[2].keys() == whole.keys()
         for name, part in ends[2].items():
             torch.testing.assert_close(part, whole[name])
 
