@@ -30,7 +30,7 @@ def readme(sections: list[Section], problems: list[str]) -> str:
         "# Results",
         "",
         "The papers' tables beside our own runs, made from the records in `runs/` by `make tables`. "
-        "The same page with curves, in one file: `report.html`. More on every term: `docs/tables.md`.",
+        "It also writes `report.html`: the same with curves, in one file. More on every term: `docs/tables.md`.",
         "",
         *(f"- {sentence}" for sentence in LEGEND),
         "",
