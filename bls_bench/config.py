@@ -178,7 +178,7 @@ def load(cfg: DictConfig) -> Config:
             "trainer.strategy must be ddp for a static pruner: it looks into the whole model, got fsdp"
         )
     try:
-        config.pruner.plan(config.trainer.epochs)
+        config.pruner.plan(config.trainer.epochs, config.scorer.below_mean)
     except ValueError as error:
         raise InputError(f"pruner.{error}") from None
     return config

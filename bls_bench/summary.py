@@ -30,7 +30,7 @@ def report(what: str, result: dict[str, Any], config: Config, record: Record) ->
 
 def expectation(config: Config) -> str:
     """Say how much of the run is to be pruned; empty where the pruner cannot tell."""
-    percent = config.pruner.expected_percent(config.trainer.epochs)
+    percent = config.pruner.expected_percent(config.trainer.epochs, config.scorer.below_mean)
     if percent is None:
         return ""
     about = "" if getattr(config.pruner, "target", None) is not None else "about "

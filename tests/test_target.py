@@ -68,7 +68,7 @@ def test_stop_and_resume_equals_uninterrupted(overrides, steps, tmp_path, monkey
 
 def test_without_a_target_the_expected_share_is_an_estimate(tmp_path, capsys):
     train(tmp_path, "pruner=infobatch", SIX)
-    assert capsys.readouterr().out.count("expected about 20.8%") == 2
+    assert capsys.readouterr().out.count("expected about 31.2%") == 2
     train(tmp_path, "pruner=none")
     assert "expected" not in capsys.readouterr().out
 

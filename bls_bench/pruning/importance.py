@@ -1,7 +1,6 @@
 """Importance sampling: keep samples with probabilities in proportion to their scores, and reweight."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -21,8 +20,6 @@ class ImportancePruner(RatedPruner):
     1 / (smoothing * (1 - prune_ratio)). Samples without a score count as the mean; before any is scored, the
     epoch is whole.
     """
-
-    most: ClassVar[float] = 0.95
 
     smoothing: float = 0.1
 

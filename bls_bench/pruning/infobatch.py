@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -11,11 +10,15 @@ from bls_bench.pruning.pruner import Epoch, annealing_start, check_fraction, che
 from bls_bench.pruning.rate import RatedPruner, dropped, lowest, spread
 from bls_bench.pruning.selection import Selection, permutation
 
-# A target takes more candidates rather than to drop these with a higher probability. An exact number of
-# drops adds the variance r / (1 - r) * sum of (l - their mean)^2 over the candidates to the summed loss: for
-# exponentially distributed losses it is least at r = 0.77, 0.80 and 0.83 when 50, 60 and 70% of the samples
-# are dropped.
-WIDEN_AT = 0.8
+
+def widen_at(share: float) -> float:
+    """Return the r beyond which a target takes more candidates, where a `share` of all samples is dropped.
+
+    An exact number of drops adds the variance r / (1 - r) * sum of (l - their mean)^2 over the candidates to
+    the summed loss. For exponentially distributed losses this line stays within 2% of the least variance
+    that any number of candidates has, for shares up to 0.85; from 0.91 on all samples are candidates.
+    """
+    return 0.61 + 0.33 * share
 
 
 @dataclass(kw_only=True)
@@ -28,16 +31,15 @@ class InfoBatchPruner(RatedPruner):
     lowest `low_quantile` of the scores and `prune_ratio` from there to `high_quantile` (the setting of
     the paper's CIFAR-100, ImageNet and ADE20K runs; percentiles 20 and 85 in the authors' code).
     prune: `below` the threshold; `above` it; `random`: as many candidates, drawn at random (Table 5).
-    exact_count: drop exactly int(r * n) of n candidates instead of each one independently. The paper
-    says independently, the authors' code draws an exact number.
+    exact_count: keep exactly int((1 - r) * n) of n candidates, with the weight n / kept, instead of
+    dropping each one independently. The paper says independently, the authors' code keeps this number.
     rescale, anneal: off in the ablations of Table 4.
 
     With a target, r is what this epoch needs, the number dropped is exact, and the weights are those of
-    this r: unbiased as ever. Both rates of `quantile` are scaled by one factor. Where r would pass WIDEN_AT
-    the candidates become more, the next ones in the order of the scores, in the end all.
+    this r: unbiased as ever. Both rates of `quantile` are scaled by one factor. Where r would pass
+    `widen_at` the candidates become more, the next ones in the order of the scores, in the end all; no
+    weight is above 1 / (1 - most) = 20.
     """
-
-    most: ClassVar[float] = 0.95  # no weight above 1 / (1 - 0.95) = 20
 
     delta: float = 0.875
     variant: str = "mean"
@@ -68,10 +70,9 @@ class InfoBatchPruner(RatedPruner):
         """All but the first epoch, before which there are no scores, up to annealing."""
         return range(1, annealing_start(self.delta, num_epochs) if self.anneal else num_epochs)
 
-    def natural_share(self, num_epochs: int) -> float:
-        """For `mean` it is taken that half of the scores lie below the mean; losses mostly have more."""
+    def natural_share(self, num_epochs: int, below_mean: float = 0.5) -> float:
         if self.variant == "mean":
-            share = 0.5 * self.prune_ratio
+            share = (1 - below_mean if self.prune == "above" else below_mean) * self.prune_ratio
         else:
             share = self.low_quantile * self.low_ratio
             share += (self.high_quantile - self.low_quantile) * self.prune_ratio
@@ -84,12 +85,15 @@ class InfoBatchPruner(RatedPruner):
         tiers, exact_count = self._tiers(epoch), self.exact_count
         if self.target is not None:
             tiers, exact_count = self._sent_to_target(tiers, epoch), True
+        elif exact_count:
+            tiers = [(candidates, kept_exactly(candidates, ratio)) for candidates, ratio in tiers]
         drop = torch.zeros(epoch.num_samples, dtype=torch.bool)
         for candidates, ratio in tiers:
             drop |= dropped(candidates, ratio, epoch.generator, exact_count)
             if weights is not None:
                 weights.masked_fill_(candidates, 1 / (1 - ratio))
-        return Selection.of(drop.logical_not_(), epoch.generator, weights, prune_ratio=tiers[-1][1])
+        made_with = tiers[-1][1] if any(candidates.any() for candidates, _ in tiers) else 0.0
+        return Selection.of(drop.logical_not_(), epoch.generator, weights, prune_ratio=made_with)
 
     def _tiers(self, epoch: Epoch) -> list[tuple[Tensor, float]]:
         """Return the candidates of each drop rate, (N,) bool; a sample without a score is none."""
@@ -107,10 +111,11 @@ class InfoBatchPruner(RatedPruner):
 
     def _sent_to_target(self, tiers: list[tuple[Tensor, float]], epoch: Epoch) -> list[tuple[Tensor, float]]:
         """Return the candidates with the drop rates that this epoch needs, more candidates if need be."""
-        wanted = self.share(epoch) * epoch.num_samples
-        most, sizes = WIDEN_AT, [int(candidates.count_nonzero()) for candidates, _ in tiers]
-        if wanted > WIDEN_AT * sum(sizes):
-            tiers = [(self._first(math.ceil(wanted / WIDEN_AT), epoch), 1.0)]
+        share = self.share(epoch)
+        wanted, most = share * epoch.num_samples, widen_at(share)
+        sizes = [int(candidates.count_nonzero()) for candidates, _ in tiers]
+        if wanted > most * sum(sizes):
+            tiers = [(self._first(math.ceil(wanted / most), epoch), 1.0)]
             most, sizes = self.most, [int(tiers[0][0].count_nonzero())]
         ratios = spread(wanted, sizes, [ratio for _, ratio in tiers], most)
         # Whole numbers are dropped, and the weights have to be those of what is dropped.
@@ -123,6 +128,12 @@ class InfoBatchPruner(RatedPruner):
         if self.prune == "random":
             order = torch.rand(len(order), generator=epoch.generator).masked_fill_(order.isnan(), torch.nan)
         return lowest(order, count, epoch.generator)
+
+
+def kept_exactly(candidates: Tensor, ratio: float) -> float:
+    """Return the share of the n candidates, (N,) bool, that goes when int((1 - ratio) * n) of them stay."""
+    count = int(candidates.count_nonzero())
+    return 1 - int((1 - ratio) * count + 1e-9) / count if count else ratio
 
 
 def quantile(scores: Tensor, fraction: float) -> Tensor:

@@ -151,7 +151,5 @@ class BLS:
     def proxy(self) -> Handler:
         """Return a handler of the same kind over the same data set; the one wrapped stays as it is."""
         old, handler = self.handler.state, copy.copy(self.handler)
-        handler.state = PruningState(
-            old.num_samples, old.epochs_asked, copy.deepcopy(old.pruner), self.scorer, old.seed
-        )
+        handler.state = PruningState(old.num_samples, old.epochs_asked, old.pruner, self.scorer, old.seed)
         return handler

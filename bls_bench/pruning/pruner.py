@@ -60,14 +60,15 @@ class Pruner:
     def select(self, epoch: Epoch) -> Selection:
         raise NotImplementedError
 
-    def plan(self, num_epochs: int) -> int:
+    def plan(self, num_epochs: int, below_mean: float = 0.5) -> int:
         """Return how many epochs to train of those asked for.
 
+        below_mean: the share of the scores that is taken to lie below their mean (`Scorer.below_mean`).
         Raises ValueError for settings that cannot be kept in so many.
         """
         return num_epochs
 
-    def expected_percent(self, num_epochs: int) -> float | None:
+    def expected_percent(self, num_epochs: int, below_mean: float = 0.5) -> float | None:
         """Return the pruned % that a run is expected to end with; None where that cannot be told."""
         return None
 

@@ -33,8 +33,8 @@ class RatedPruner(Pruner):
     prune, if not all, and by `natural_share` what it prunes without a target, if not prune_ratio.
     """
 
-    # The largest share that an epoch may leave out.
-    most: ClassVar[float] = 1.0
+    # The largest share that an epoch may leave out: one that trains on next to nothing helps nobody.
+    most: ClassVar[float] = 0.95
 
     prune_ratio: float = 0.5
     target: float | None = None
@@ -53,8 +53,11 @@ class RatedPruner(Pruner):
         """Return the epochs of a run that may leave samples out."""
         return range(num_epochs)
 
-    def natural_share(self, num_epochs: int) -> float:
-        """Return the share of a run that is pruned without a target, as far as it can be foretold."""
+    def natural_share(self, num_epochs: int, below_mean: float = 0.5) -> float:
+        """Return the share of a run that is pruned without a target, as far as it can be foretold.
+
+        below_mean: the share of the scores that is taken to lie below their mean (`Scorer.below_mean`).
+        """
         return self.prune_ratio * len(self.prunable(num_epochs)) / num_epochs
 
     def share(self, epoch: Epoch) -> float:
@@ -70,7 +73,7 @@ class RatedPruner(Pruner):
         budget -= epoch.total - epoch.index - left
         return min(max(1 - budget / left, 0.0), self.most)
 
-    def plan(self, num_epochs: int) -> int:
+    def plan(self, num_epochs: int, below_mean: float = 0.5) -> int:
         """Return how many epochs to train; raises ValueError for a target out of reach."""
         if self.target is None:
             return num_epochs
@@ -79,10 +82,10 @@ class RatedPruner(Pruner):
         within = [e for e in choices if (1 - self._reach(e)) * e - 1e-9 <= budget <= e + 1e-9]
         if not within:
             raise ValueError(self._out_of_reach(num_epochs))
-        return min(within, key=lambda e: abs((1 - self.natural_share(e)) * e - budget))
+        return min(within, key=lambda e: abs((1 - self.natural_share(e, below_mean)) * e - budget))
 
-    def expected_percent(self, num_epochs: int) -> float:
-        return 100 * (self.natural_share(num_epochs) if self.target is None else self.target)
+    def expected_percent(self, num_epochs: int, below_mean: float = 0.5) -> float:
+        return 100 * (self.natural_share(num_epochs, below_mean) if self.target is None else self.target)
 
     def _reach(self, num_epochs: int) -> float:
         """Return the largest share that a run of so many epochs can prune."""
@@ -93,7 +96,8 @@ class RatedPruner(Pruner):
         if self.match == "epochs":
             return f"{text} in any number of epochs up to {num_epochs}"
         text += f" in {num_epochs} epochs: at most {_floored(self._reach(num_epochs))} can be pruned"
-        if "delta" not in (field.name for field in fields(self)):
+        has_delta = "delta" in (field.name for field in fields(self))
+        if not has_delta or replace(self, delta=1.0)._reach(num_epochs) == self._reach(num_epochs):
             return text
         text += f" with delta={self.delta:g}"
         for last in range(1, num_epochs + 1):

@@ -1,7 +1,7 @@
 """RePB: decide inside local windows, reweight by history."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,8 +28,6 @@ class RePBPruner(RatedPruner):
     With a target, rho is what this epoch needs, and the number dropped is exact. Where rho would pass
     `most`, the samples that would stay are dropped at random as well. The weights follow as ever.
     """
-
-    most: ClassVar[float] = 0.95  # absent samples come back with probability 1 - rho: they must at all
 
     window: int = 1
     resample: bool = True
@@ -61,11 +59,10 @@ class RePBPruner(RatedPruner):
         """All but the first epoch, before which there are no scores."""
         return range(1, num_epochs)
 
-    def natural_share(self, num_epochs: int) -> float:
-        """It is taken that half of the samples of a window lie below its mean; with losses mostly more do."""
+    def natural_share(self, num_epochs: int, below_mean: float = 0.5) -> float:
         absent, total, away = 0.0, 0.0, self.prune_ratio if self.resample else 1.0
         for _ in self.prunable(num_epochs):
-            absent = away * absent + self.prune_ratio * 0.5 * (1 - absent)
+            absent = away * absent + self.prune_ratio * below_mean * (1 - absent)
             total += absent
         return total / num_epochs
 
@@ -99,7 +96,8 @@ class RePBPruner(RatedPruner):
         ratios = spread(left, sizes, [1.0, 0.0], self.most)
         for tier, ratio in zip(tiers, ratios, strict=True):
             gone = gone | dropped(tier, ratio, epoch.generator, exact_count=True)
-        return ~gone, ratios[0]
+        open_to_it = sum(size for size, ratio in zip(sizes, ratios, strict=True) if ratio > 0)
+        return ~gone, min(left / open_to_it, self.most) if open_to_it else 0.0
 
     def state_dict(self) -> dict[str, Any]:
         return {"verdict": self._verdict}

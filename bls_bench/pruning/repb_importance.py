@@ -35,7 +35,7 @@ class RePBImportancePruner(RePBPruner):
         self._seen, self._scores = visits.indices, scores.index_select(0, visits.indices)
         self._sizes = self._window_sizes(visits)
 
-    def natural_share(self, num_epochs: int) -> float:
+    def natural_share(self, num_epochs: int, below_mean: float = 0.5) -> float:
         kept = 1 - self.prune_ratio
         epochs = self.prunable(num_epochs)
         shares = [self.prune_ratio if self.resample else 1 - kept**e for e in epochs]

@@ -19,10 +19,12 @@ class Scorer:
 
     per_sample: whether the losses of the single samples are needed, or batch losses are enough.
     signal: what is needed of each sample beside its loss: None, or one of `pruning.signals.SIGNALS`.
+    below_mean: the share of the scores that is taken to lie below their mean, to foretell what is pruned.
     """
 
     per_sample: ClassVar[bool] = False
     signal: ClassVar[str | None] = None
+    below_mean: ClassVar[float] = 0.5
 
     def update(self, scores: Tensor, counts: Tensor, visits: Visits, generator: torch.Generator) -> None:
         """Write the new scores into `scores`, in place.
@@ -44,6 +46,8 @@ class PerSampleLoss(Scorer):
     """The last observed loss of the sample itself (InfoBatch, SeTa and RePB as published)."""
 
     per_sample: ClassVar[bool] = True
+    # InfoBatch saves 33.8% of CIFAR-100 with ResNet-18 (its Table 6), as if 77% of the losses lay below.
+    below_mean: ClassVar[float] = 0.75
 
     def update(self, scores: Tensor, counts: Tensor, visits: Visits, generator: torch.Generator) -> None:
         scores.scatter_(0, visits.indices, visits.losses)

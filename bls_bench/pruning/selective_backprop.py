@@ -1,7 +1,6 @@
 """Selective-Backprop: keep a sample with a power of its percentile."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -20,8 +19,6 @@ class SelectiveBackpropPruner(RatedPruner):
     as in the paper: hard samples count for more.
     """
 
-    most: ClassVar[float] = 0.95  # beta = 19
-
     def prunable(self, num_epochs: int) -> range:
         """All but the first epoch, before which there are no scores."""
         return range(1, num_epochs)
@@ -30,7 +27,7 @@ class SelectiveBackpropPruner(RatedPruner):
         share = self.share(epoch)
         chances = percentiles(epoch.scores, epoch.generator) ** (share / (1 - share))
         kept = systematic(chances.nan_to_num(1.0), epoch.generator)
-        return Selection.of(kept, epoch.generator, prune_ratio=share)
+        return Selection.of(kept, epoch.generator, prune_ratio=0.0 if chances.isnan().all() else share)
 
 
 def percentiles(scores: Tensor, generator: torch.Generator) -> Tensor:

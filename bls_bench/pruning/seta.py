@@ -45,7 +45,7 @@ class SeTaPruner(RatedPruner):
         """All epochs, with `full` those before annealing."""
         return range(annealing_start(self.delta, num_epochs) if self.anneal == "full" else num_epochs)
 
-    def natural_share(self, num_epochs: int) -> float:
+    def natural_share(self, num_epochs: int, below_mean: float = 0.5) -> float:
         """It is taken that the groups are of one size; k-means makes those of the easy samples larger."""
         slid = len(range(1, annealing_start(self.delta, num_epochs)))
         first, last = window(1, self.num_groups, self.window_scale)
@@ -62,8 +62,9 @@ class SeTaPruner(RatedPruner):
         # With a target the draw comes last: only the window tells how many it has to be.
         drawn = epoch.sample(share if self.target is None else 0)
         scores = settled(epoch.scores).index_select(0, drawn)
-        first, last = window(epoch.index, self.num_groups, self.window_scale)
-        groups = kmeans1d(scores, self.num_groups)
+        num_groups = min(self.num_groups, len(scores))
+        first, last = window(epoch.index, num_groups, self.window_scale)
+        groups = kmeans1d(scores, num_groups)
         inside = (groups >= first) & (groups < last)
         if self.target is not None and inside.any():
             keep, size = int((1 - share) * epoch.num_samples + 1e-9), int(inside.count_nonzero())

@@ -17,6 +17,7 @@ class SignalScore(Scorer):
     """
 
     per_sample: ClassVar[bool] = True
+    below_mean: ClassVar[float] = 0.75
 
     def update(self, scores: Tensor, counts: Tensor, visits: Visits, generator: torch.Generator) -> None:
         scores.scatter_(0, visits.indices, visits.signals)
@@ -24,14 +25,18 @@ class SignalScore(Scorer):
 
 @dataclass(kw_only=True)
 class GradientNorm(SignalScore):
-    """||p - y|| * ||h||, the gradient's norm in the last layer (Katharopoulos & Fleuret 2018)."""
+    """||p - y|| * ||h||, the norm of the loss' gradient in the weights of the last layer."""
 
     signal: ClassVar[str | None] = "gradient_norm"
 
 
 @dataclass(kw_only=True)
 class ErrorNorm(SignalScore):
-    """||p - y||, EL2N of the one model that trains (Paul et al. 2021)."""
+    """||p - y||, EL2N of the one model that trains (Paul et al. 2021).
+
+    It is also the norm of the gradient in the last layer's output, which bounds that in all weights up to a
+    constant (Katharopoulos & Fleuret 2018).
+    """
 
     signal: ClassVar[str | None] = "error_norm"
 

@@ -1,5 +1,6 @@
 """The state of pruning over a run: scores, counts, and the epoch that is open."""
 
+import copy
 import warnings
 from typing import Any
 
@@ -45,8 +46,9 @@ class PruningState:
         if num_epochs < 1:
             raise ValueError(f"num_epochs must be at least 1, got {num_epochs}")
         self.num_samples, self.seed = num_samples, seed
-        self.epochs_asked, self.num_epochs = num_epochs, pruner.plan(num_epochs)
-        self.pruner, self.scorer = pruner, scorer
+        self.epochs_asked, self.num_epochs = num_epochs, pruner.plan(num_epochs, scorer.below_mean)
+        # Copies: what they remember is of this run alone.
+        self.pruner, self.scorer = copy.deepcopy(pruner), copy.deepcopy(scorer)
         self.epoch = 0
         self._scores = torch.full((num_samples,), torch.nan)
         self._counts = torch.zeros(num_samples, dtype=torch.int32)

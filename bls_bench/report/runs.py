@@ -1,34 +1,48 @@
 """The records of finished runs, read back."""
 
-import json
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import numpy as np
-import yaml
 
 from bls_bench.errors import InputError
+from bls_bench.report.reading import AGAIN, check_environment, config, demand, json_lines, load, losses
 
 # The version of the records that this module reads: records.SCHEMA, not imported since that needs torch.
 SCHEMA = 1
 # A run has the machine to itself while the load average is at most its threads and this much more.
 SPARE_LOAD = 0.5
+# What is read of each file: numbers, numbers that may be null, and what else has to be there.
+RESULT = (
+    "accuracy_last",
+    "accuracy_best",
+    "pruned_percent",
+    "epochs",
+    "num_samples",
+    "train_seconds",
+    "select_seconds",
+)
+METRICS = ("accuracy", "pruned_percent_epoch", "score_loss_spearman")
+# Where the pruners live that ask no scorer: what a scorer would have told them is no property of theirs.
+SCORELESS = ("bls_bench.pruning.pruner.", "bls_bench.pruning.random.", "bls_bench.static.")
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run. result, metrics, environments: the contents of its files.
+    """A finished run. config, result, metrics, environments: the contents of its files.
 
-    losses: (2, epochs, N) float32, see bls_bench.losses; None where they were not kept.
+    load: the load average that only the runner of the tables notes. losses: (2, epochs, N) float32, see
+    bls_bench.losses. Both are None where they were not kept.
     """
 
     path: Path
+    config: dict[str, Any]
     result: dict[str, Any]
     metrics: list[dict[str, Any]]
     environments: list[dict[str, Any]]
+    load: float | None
     losses: np.ndarray | None
 
     @property
@@ -47,33 +61,37 @@ class Run:
 
     @property
     def seconds(self) -> float:
-        """Seconds for training and selection, without evaluation."""
-        return self.result["train_seconds"] + self.result["select_seconds"]
+        """Seconds for training and selection, a static pruner's scoring run included, without evaluation."""
+        scoring = self.result.get("scoring_seconds", 0)
+        return self.result["train_seconds"] + self.result["select_seconds"] + scoring
+
+    @property
+    def pruned_percent_with_scoring(self) -> float | None:
+        """Pruned % if the samples of a static pruner's scoring run are counted; None without such a run."""
+        return self.result.get("pruned_percent_with_scoring")
 
     @property
     def correlation(self) -> float | None:
-        """Rank correlation of scores with true losses, mean over the last half of training."""
+        """Rank correlation of scores with true losses, mean over the last half of training.
+
+        None where the pruner uses no scores, or nothing is known of the losses.
+        """
+        if self.config["pruner"]["_target_"].startswith(SCORELESS):
+            return None
         half = [line["score_loss_spearman"] for line in self.metrics[len(self.metrics) // 2 :]]
         known = [value for value in half if value is not None]
         return fmean(known) if known else None
 
-    @cached_property
-    def config(self) -> dict[str, Any]:
-        return yaml.safe_load((self.path / "config.yaml").read_text())
-
-    @cached_property
+    @property
     def alone(self) -> bool:
         """Whether the run is known to have had the machine to itself.
 
-        That is, it was started once, and load.json, which only the runner of the tables writes, holds a load
-        average that its own threads explain.
+        That is, it was started once, and a load average was noted that its own threads explain.
         """
-        file = self.path / "load.json"
-        if len(self.environments) != 1 or not file.exists():
+        if len(self.environments) != 1 or self.load is None:
             return False
         environment = self.environments[0]
-        own = environment["threads"] * environment["processes"]
-        return json.loads(file.read_text())["load"] <= own + SPARE_LOAD
+        return self.load <= environment["threads"] * environment["processes"] + SPARE_LOAD
 
     @property
     def machine(self) -> str:
@@ -124,45 +142,35 @@ def read(folder: Path) -> Run | None:
     file = folder / "result.json"
     if not file.exists():
         return None
-    result = next(iter(_json_lines(file, whole=True)))
+    (result,) = json_lines(file, whole=True)
     if result.get("schema") != SCHEMA:
         raise InputError(f"{file} has schema {result.get('schema')}, this version reads {SCHEMA}")
     if result.get("key") != folder.name:
         raise InputError(f"{file} is of run {result.get('key')}, its folder is named otherwise")
     if result.get("status") != "finished":
         raise InputError(f"{file} tells of a {result.get('status')} run: {result.get('error')}")
-    metrics = _json_lines(folder / "metrics.jsonl")
+    demand(file, result, RESULT)
+    metrics = json_lines(folder / "metrics.jsonl")
     if len(metrics) != result["epochs"]:
         raise InputError(
             f"{folder / 'metrics.jsonl'} is cut short: {len(metrics)} of {result['epochs']} epochs"
         )
-    environments = _json_lines(folder / "environment.jsonl")
-    return Run(folder, result, metrics, environments, _losses(folder / "losses.npy", result))
-
-
-def _losses(file: Path, result: dict[str, Any]) -> np.ndarray | None:
-    if not file.exists():
-        return None
-    try:
-        losses = np.load(file, mmap_mode="r")
-    except (OSError, ValueError, EOFError):
-        losses = np.empty(0)
-    if losses.shape != (2, result["epochs"], result["num_samples"]):
-        raise InputError(f"{file} is cut short or of another run: delete its folder to train the run again")
-    return losses
-
-
-def _json_lines(file: Path, whole: bool = False) -> list[dict[str, Any]]:
-    """Read a file of a JSON object a line, or of one only; raises InputError naming a damaged file."""
-    try:
-        text = file.read_text()
-        return [json.loads(part) for part in ([text] if whole else text.splitlines())]
-    except OSError as error:
-        raise InputError(f"{file} cannot be read ({error.strerror})") from None
-    except ValueError:
-        raise InputError(
-            f"{file} is cut short or not JSON: delete its folder to train the run again"
-        ) from None
+    for line in metrics:
+        demand(folder / "metrics.jsonl", line, METRICS, or_null=True)
+    environments = json_lines(folder / "environment.jsonl")
+    if not environments:
+        raise InputError(f"{folder / 'environment.jsonl'} is empty: {AGAIN}")
+    for line in environments:
+        check_environment(folder / "environment.jsonl", line)
+    return Run(
+        path=folder,
+        config=config(folder / "config.yaml"),
+        result=result,
+        metrics=metrics,
+        environments=environments,
+        load=load(folder / "load.json"),
+        losses=losses(folder / "losses.npy", result),
+    )
 
 
 def _numbers(run: Run) -> list[Any]:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from bls_bench.report import figures, spectra
 from bls_bench.report.cells import HEADER, Cell, Cells
 from bls_bench.report.published import Published
+from bls_bench.report.runs import VERSIONS
 from bls_bench.report.spec import Table
 
 LEGEND = (
@@ -126,8 +127,7 @@ def _provenance(table: Table, cells: list[Cell]) -> list[str]:
 
 
 def versions(environments: list[dict[str, Any]]) -> str:
-    names = ("bls_bench", "commit", "torch", "torchvision", "timm", "python")
-    found = (f"{name} {each(environment[name] for environment in environments)}" for name in names)
+    found = (f"{name} {each(environment[name] for environment in environments)}" for name in VERSIONS)
     return f"Versions: {', '.join(found)}."
 
 

@@ -9,6 +9,9 @@ from scipy import stats
 
 CONFIDENCE = 0.95
 MIN_SEEDS = 3
+# Accuracies are fractions in floating point: equal differences between them are equal to about 1e-14 points,
+# and those of one test image in ten million are further apart than this.
+NO_SPREAD = 1e-6
 
 
 @dataclass(frozen=True)
@@ -67,9 +70,10 @@ def compare(method: Mapping[int, float], full: Mapping[int, float], margin: floa
 def tost(mean: float, error: float, n: int, margin: float) -> float | None:
     """Return the larger p-value of the two one-sided t-tests for |mean| < margin (Schuirmann 1987).
 
-    error: the standard error of the mean. None where it is 0: no spread, nothing to test against.
+    error: the standard error of the mean. None where it is 0 but for rounding: no spread, nothing to test
+    against.
     """
-    if error == 0:
+    if error < NO_SPREAD:
         return None
     return float(stats.t.sf(min(mean + margin, margin - mean) / error, n - 1))
 

@@ -19,6 +19,7 @@ from bls_bench.config import CONF_DIR
 from bls_bench.config import load as load_config
 from bls_bench.errors import InputError
 from bls_bench.messages import one_line
+from bls_bench.records import write
 from bls_bench.report import manifest
 from bls_bench.report.spec import Overrides, Table
 
@@ -153,7 +154,7 @@ def note_load(record: Path, loads: list[tuple[float, float]]) -> None:
     started, ended = ((record / name).stat().st_mtime for name in ("config.yaml", "result.json"))
     during = [load for when, load in loads if started <= when <= ended + SAMPLE_SECONDS]
     if during:
-        (record / "load.json").write_text(json.dumps({"load": max(during)}) + "\n")
+        write(record / "load.json", json.dumps({"load": max(during)}) + "\n")
 
 
 def done(record: Path, overrides: Overrides) -> bool:

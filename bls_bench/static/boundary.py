@@ -29,16 +29,16 @@ class DeepFool(RankingPruner):
             raise ValueError(f"max_steps must be at least 1, got {self.max_steps}")
 
     def probe(self, model: nn.Module, inputs: Tensor) -> Tensor:
-        return deepfool(model, inputs, self.max_steps)
+        return deepfool(model, inputs, self.max_steps).flatten(1).norm(dim=1).float()
 
     def score(self, observed: Observations) -> Tensor:
         return -observed.probed
 
 
 def deepfool(model: Callable[[Tensor], Tensor], inputs: Tensor, max_steps: int) -> Tensor:
-    """Return the norms (b,) float32 of the smallest steps found that change the predicted class.
+    """Return the smallest steps found, (b, ...), that change the predicted class once OVERSHOOT is added.
 
-    inputs: (b, ...). In each step the model is taken as linear, and the input moved to the nearest boundary
+    inputs: (b, ...). Each linearisation takes the model as linear, and moves the input to the nearest boundary
     with one of the RIVALS next classes (Moosavi-Dezfooli et al. 2016, Algorithm 2).
     """
     moved, classes = torch.zeros_like(inputs), None
@@ -58,4 +58,4 @@ def deepfool(model: Callable[[Tensor], Tensor], inputs: Tensor, max_steps: int) 
         slope = torch.stack(slopes, 1)[torch.arange(len(inputs)), nearest]
         length = (distances + 1e-6) / norms.gather(1, nearest[:, None])[:, 0]
         moved -= slope * (length * unmoved).view(-1, *[1] * (inputs.ndim - 1))
-    return moved.flatten(1).norm(dim=1).float()
+    return moved

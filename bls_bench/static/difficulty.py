@@ -1,6 +1,7 @@
 """Static pruners that rank the samples by one number each and keep the highest."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -11,17 +12,24 @@ from bls_bench.pruning.signals import confidence, entropy, error_norm, margin
 from bls_bench.static.observations import Observations
 from bls_bench.static.pruner import ScoringPruner
 
+# Samples that are scored at a time, so that memory holds little beside what was seen of them.
+BLOCK = 4096
+
 
 @dataclass(kw_only=True)
 class RankingPruner(ScoringPruner):
     """Base of the rankings; ties are drawn at random."""
 
+    copies: ClassVar[int] = 1
+
     def score(self, observed: Observations) -> Tensor:
-        """Return the (n,) scores, the highest to be kept."""
+        """Return the (n,) scores, the highest to be kept, each from what was seen of its sample alone."""
         raise NotImplementedError
 
     def pick(self, observed: Observations, count: int, generator: torch.Generator) -> tuple[Tensor, None]:
-        return largest(self.score(observed), count, generator), None
+        blocks = torch.arange(len(observed)).split(BLOCK)
+        scores = torch.cat([self.score(observed.at(block)) for block in blocks])
+        return largest(scores, count, generator), None
 
 
 @dataclass(kw_only=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -42,6 +43,7 @@ class ContextualDiversity(ScoringPruner):
     The distance of two samples is (KL(p || q) + KL(q || p)) / 2.
     """
 
+    copies: ClassVar[int] = 4
     balanced: bool = True
 
     def pick(self, observed: Observations, count: int, generator: torch.Generator) -> tuple[Tensor, None]:
@@ -49,7 +51,7 @@ class ContextualDiversity(ScoringPruner):
         p = logs.exp()
 
         def distances(i: int) -> Tensor:
-            return ((p - p[i]) * (logs - logs[i])).sum(1) / 2
+            return (p - p[i]).mul_(logs - logs[i]).sum(1) / 2
 
         return farthest_first(distances, len(p), count, generator), None
 

@@ -2,11 +2,12 @@
 
 import heapq
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from bls_bench.data.memory import host_free
 from bls_bench.pruning.selection import largest
 from bls_bench.static.memory import shortage
 from bls_bench.static.observations import Observations
@@ -21,19 +22,21 @@ class Craig(ScoringPruner):
     """CRAIG (Mirzasoleiman et al. 2020): the samples whose gradients stand for all others'.
 
     Facility location over last-layer gradients, greedily. A sample's weight is how many samples it stands
-    for, scaled to a mean of 1. Memory is quadratic in the largest class, or in N without `balanced`.
+    for, scaled to a mean of 1; one that several chosen ones are equally near to counts for each by an equal
+    share, so none stands for nothing. Memory is quadratic in the largest class, or in N without `balanced`.
     """
 
     balanced: bool = True
 
     def pick(self, observed: Observations, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         n = len(observed)
-        if missing := shortage(3 * 4 * n**2, f"the distances between {n} samples"):
+        if missing := shortage(2 * 4 * n**2, host_free(), f"the distances between {n} samples"):
             raise ValueError(missing)
         similarity = gradient_similarity(*observed.gradients())
         chosen = facility_location(similarity, count)
-        stands_for = similarity[chosen].argmax(0).bincount(minlength=count)
-        return chosen, stands_for * (count / n)
+        near = similarity[chosen]
+        near.eq_(near.amax(0))
+        return chosen, near.div_(near.sum(0)).sum(1) * (count / n)
 
 
 @dataclass(kw_only=True)
@@ -43,6 +46,7 @@ class Glister(ScoringPruner):
     The greedy Taylor approximation in the last layer, with the training data as validation data.
     """
 
+    copies: ClassVar[int] = 4
     balanced: bool = True
 
     def pick(self, observed: Observations, count: int, generator: torch.Generator) -> tuple[Tensor, None]:
@@ -50,11 +54,14 @@ class Glister(ScoringPruner):
 
 
 def gradient_similarity(left: Tensor, right: Tensor) -> Tensor:
-    """Return (n, n) largest distance less distance, of gradients given by their factors (n, C), (n, d)."""
-    products = (left @ left.T) * (right @ right.T)
+    """Return (n, n) largest distance less distance, of gradients given by their factors (n, C), (n, d).
+
+    Two such matrices are in memory at most.
+    """
+    products = (left @ left.T).mul_(right @ right.T)
     squares = products.diagonal()
-    distances = (squares[:, None] + squares - 2 * products).clamp_(min=0).sqrt_().fill_diagonal_(0)
-    return distances.max() - distances
+    distances = (squares[:, None] + squares).sub_(products, alpha=2).clamp_(min=0).sqrt_().fill_diagonal_(0)
+    return torch.sub(distances.max(), distances, out=distances)
 
 
 def facility_location(similarity: Tensor, count: int) -> Tensor:
@@ -84,13 +91,13 @@ def glister(observed: Observations, count: int, generator: torch.Generator) -> T
     the mean gradient of the samples chosen so far.
     """
     left, right = observed.gradients()
-    labels = F.one_hot(observed.targets, observed.logits.shape[1])
-    chosen, current = torch.zeros(0, dtype=torch.int64), left
+    rows, chosen, current = torch.arange(len(left)), torch.zeros(0, dtype=torch.int64), left
     while len(chosen) < count:
         ahead = current.T @ right / len(observed)
-        gains = ((left @ ahead) * right).sum(1).index_fill_(0, chosen, -torch.inf)
+        gains = (left @ ahead).mul_(right).sum(1).index_fill_(0, chosen, -torch.inf)
         many = min(-(-count // ROUNDS), count - len(chosen))
         chosen = torch.cat([chosen, largest(gains, many, generator)])
         step = left[chosen].T @ right[chosen] / len(chosen)
-        current = (observed.logits - STEP * right @ step.T).softmax(1) - labels
+        current = (observed.logits - STEP * right @ step.T).softmax(1)
+        current[rows, observed.targets] -= 1
     return chosen

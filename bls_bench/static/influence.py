@@ -9,8 +9,11 @@ from bls_bench.pruning.selection import largest
 from bls_bench.static.observations import Observations
 from bls_bench.static.pruner import ScoringPruner
 
-# Share of its mean diagonal that is added to a Hessian factor's diagonal, so that it can be inverted.
-DAMPING = 0.01
+# Share of its mean diagonal that is added to a Hessian factor's diagonal, so that it can be inverted, and the
+# least that is: where every prediction is certain a factor is zero.
+DAMPING, LEAST_DAMPING = 0.01, 1e-12
+# Rows that are in memory as float64 at a time.
+BLOCK = 1024
 
 
 @dataclass(kw_only=True)
@@ -42,16 +45,27 @@ def influences(observed: Observations) -> tuple[Tensor, Tensor]:
     H is the last layer's Hessian in its Kronecker form: the mean of diag(p) - p p^T times that of h h^T.
     """
     left, right = observed.gradients()
-    p = observed.logits.softmax(1)
-    outputs = p.mean(0).diag() - p.T @ p / len(p)
-    inputs = right.T @ right / len(right)
-    return solved(outputs, left), solved(inputs, right)
+    # Where p_y is near 1, p_y - 1 and p_y - p_y^2 are mere rounding: they are summed from the others' p.
+    own = observed.targets[:, None]
+    left.scatter_(1, own, 0)
+    left.scatter_(1, own, -left.sum(1, keepdim=True))
+    shared = second_moment(observed.logits.softmax(1)).fill_diagonal_(0)
+    outputs = shared.sum(1).diag() - shared
+    return solved(outputs, left), solved(second_moment(right), right)
+
+
+def second_moment(rows: Tensor) -> Tensor:
+    """Return the mean of x x^T over the (n, k) rows x, (k, k) float64."""
+    return sum(block.T @ block for block in map(Tensor.double, rows.split(BLOCK))) / len(rows)
 
 
 def solved(matrix: Tensor, rows: Tensor) -> Tensor:
-    """Return rows (n, k) times the inverse of the damped symmetric (k, k) matrix."""
-    damped = matrix.double() + DAMPING * matrix.diagonal().mean().double() * torch.eye(len(matrix))
-    return torch.linalg.solve(damped, rows.double().T).T.float()
+    """Multiply the (n, k) rows, in place, by the inverse of the damped symmetric (k, k) float64 matrix."""
+    damping = max(DAMPING * float(matrix.diagonal().mean()), LEAST_DAMPING)
+    inverse = torch.linalg.inv(matrix + damping * torch.eye(len(matrix)))
+    for block in rows.split(BLOCK):
+        block.copy_(block.double() @ inverse)
+    return rows
 
 
 def cancelling(left: Tensor, right: Tensor, count: int) -> Tensor:

@@ -1,11 +1,8 @@
 """Say what a method needs before memory runs out."""
 
-from bls_bench.data.memory import host_free
 
-
-def shortage(bytes_needed: int, what: str) -> str | None:
-    """Return the message for `what` needing more memory than is free, None if it does not."""
-    free = host_free()
+def shortage(bytes_needed: int, free: int, what: str) -> str | None:
+    """Return the message for `what` needing more than the `free` bytes, None if it does not."""
     if bytes_needed <= free:
         return None
     return (

@@ -5,8 +5,6 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from bls_bench.pruning.signals import errors
-
 
 @dataclass(frozen=True)
 class Observations:
@@ -35,6 +33,10 @@ class Observations:
         nothing = torch.zeros(len(targets), 0)
         return cls(targets, num_classes, nothing, nothing, nothing.T.bool())
 
+    def bytes_of(self, count: int) -> int:
+        """Return the memory that the features and outputs of so many samples take."""
+        return 4 * count * (self.logits.shape[1] + self.features.shape[1])
+
     def at(self, indices: Tensor) -> "Observations":
         """Return those of the (n,) samples `indices`."""
         return replace(
@@ -52,5 +54,6 @@ class Observations:
         The first is p - y, the second (h, 1): the 1 is for the bias. Inner products of gradients are
         products of the factors' inner products, so the N gradients of C * (d + 1) numbers are never made.
         """
-        ones = torch.ones(len(self), 1)
-        return errors(self.logits, self.targets), torch.cat([self.features, ones], 1)
+        rows, left = torch.arange(len(self)), self.logits.softmax(1)
+        left[rows, self.targets] -= 1
+        return left, torch.cat([self.features, torch.ones(len(self), 1)], 1)

@@ -6,8 +6,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from bls_bench.data.memory import host_free
 from bls_bench.pruning.pruner import Epoch, Pruner, check_rate
 from bls_bench.pruning.selection import Selection, marked
+from bls_bench.static.memory import shortage
 from bls_bench.static.observations import Observations
 
 
@@ -20,10 +22,12 @@ class StaticPruner(Pruner):
     allow_empty_class: let a choice stand that leaves a class without any sample.
     scoring_epochs: how long the scoring run is; 0: none is needed.
     proxy: the model of the scoring run, None for the run's own.
+    copies: `pick` needs at most so many times the memory of the features and outputs that it chooses by.
     """
 
     scoring_epochs: ClassVar[int] = 0
     proxy: ClassVar[str | None] = None
+    copies: ClassVar[int] = 2
     target: float = 0.5
     balanced: bool = False
     allow_empty_class: bool = False
@@ -52,13 +56,15 @@ class StaticPruner(Pruner):
     def choose(self, observed: Observations, generator: torch.Generator) -> None:
         """Choose the samples of the whole run.
 
-        Raises ValueError if a class is left without any sample and that is not allowed.
+        Raises ValueError if a class is left without any sample and that is not allowed, and if the memory does
+        not suffice.
         """
         targets, keep = observed.targets, int((1 - self.target) * len(observed) + 0.5)
         groups, quotas = [torch.arange(len(targets))], [keep]
         if self.balanced:
             groups = [(targets == label).nonzero().squeeze(1) for label in range(observed.num_classes)]
             quotas = apportioned([len(group) for group in groups], keep)
+        self._check_memory(observed, max(map(len, groups)))
         parts, weights = [torch.zeros(0, dtype=torch.int64)], [torch.zeros(0)]
         for group, quota in zip(groups, quotas, strict=True):
             if quota == 0:
@@ -70,17 +76,25 @@ class StaticPruner(Pruner):
         self._check_classes(targets, targets[chosen], observed.num_classes)
         self._chosen, self._weights = chosen, torch.cat(weights)[order]
 
+    def _check_memory(self, observed: Observations, count: int) -> None:
+        # One copy is the group of `count` samples itself.
+        needed = (1 + self.copies) * observed.bytes_of(count)
+        what = f"{type(self).__name__}'s copies of the features and outputs of {count} samples"
+        if missing := shortage(needed, host_free(), what):
+            raise ValueError(missing)
+
     def _check_classes(self, targets: Tensor, kept: Tensor, num_classes: int) -> None:
         there, left = targets.bincount(minlength=num_classes), kept.bincount(minlength=num_classes)
         empty = ((there > 0) & (left == 0)).nonzero().squeeze(1).tolist()
         if empty and not self.allow_empty_class:
+            balance = "" if self.balanced else "set balanced=true, "
             raise ValueError(
                 f"{type(self).__name__} leaves class {empty[0]} without a single sample ({len(empty)} of "
-                f"{num_classes} classes in all): lower target={self.target}, set balanced=true, or allow it "
-                "with allow_empty_class=true"
+                f"{num_classes} classes in all): lower target={self.target}, {balance}or allow it with "
+                "allow_empty_class=true"
             )
 
-    def expected_percent(self, num_epochs: int) -> float:
+    def expected_percent(self, num_epochs: int, below_mean: float = 0.5) -> float:
         return 100 * self.target
 
     def select(self, epoch: Epoch) -> Selection:

@@ -10,7 +10,8 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from bls_bench.config import Config
-from bls_bench.data.base import Data, Split
+from bls_bench.data.base import CPU, Data, Split
+from bls_bench.data.memory import free_bytes
 from bls_bench.engine import Engine
 from bls_bench.errors import InputError
 from bls_bench.evaluation import EVAL_BATCH
@@ -30,11 +31,16 @@ from bls_bench.tracking import Tracker
 def prepare(config: Config, data: Data, fabric: Fabric) -> None:
     """Have a static pruner choose its samples; nothing for any other. Every process has to make this call.
 
-    Process 0 chooses for all. Raises InputError for a choice that is refused.
+    Process 0 chooses for all. Raises InputError for a choice that is refused, and for a single class.
     """
     pruner = config.pruner
     if not isinstance(pruner, StaticPruner):
         return
+    if pruner.scoring_epochs and data.num_classes < 2:
+        raise InputError(
+            f"pruner: {type(pruner).__name__} needs a data set of at least 2 classes, got {data.num_classes}: "
+            "use pruner=static_random"
+        )
     started, error = time.perf_counter(), None
     observed = observe(config, data, fabric)
     if fabric.is_global_zero:
@@ -79,7 +85,6 @@ def observe(config: Config, data: Data, fabric: Fabric) -> Observations:
     pruner = config.pruner
     if pruner.scoring_epochs == 0:
         return Observations.unseen(data.train.targets, data.num_classes)
-    watch = _Watch()
     trainer = dataclasses.replace(
         config.trainer, epochs=pruner.scoring_epochs, ema=None, compile="none", checkpoint_seconds=math.inf
     )
@@ -90,7 +95,7 @@ def observe(config: Config, data: Data, fabric: Fabric) -> Observations:
             trainer=trainer,
             model=config.model if pruner.proxy is None else Model(name=pruner.proxy),
             task=config.task.unmixed(),
-            pruner=watch,
+            pruner=_Watch(),
             scorer=Correctness(),
         ),
         data,
@@ -99,7 +104,7 @@ def observe(config: Config, data: Data, fabric: Fabric) -> Observations:
     run.fit(None, Tracker(), StopSignal())
     model = run.model.module
     logits, features, probed = _look(model, LastInput(model, run.config.model.name), pruner, data, fabric)
-    history = torch.stack(watch.history)
+    history = torch.stack(run.state.pruner.history)
     return Observations(data.train.targets, data.num_classes, logits, features, history, probed)
 
 
@@ -111,21 +116,25 @@ def _look(
         for buffer in model.buffers():
             dist.broadcast(buffer, 0)
     model.eval()
-    count, rows = len(data.train), []
+    count, rows, done = len(data.train), [], 0
     own = torch.arange(fabric.global_rank, count, fabric.world_size)
     for inputs, _ in data.train.plain().batches(own.split(EVAL_BATCH), 0, fabric.device):
         with torch.no_grad(), fabric.autocast():
             seen = [model(inputs), last.value]
         probed = pruner.probe(model, inputs)
+        seen += [] if probed is None else [probed[:, None]]
         if not rows:
-            width = sum(part.shape[1] for part in seen)
-            # Once here, once put together, once as the method works on it.
-            missing = shortage(3 * 4 * count * width, f"the features and outputs of {count} samples")
+            # Several processes have their own rows, those on their way, those that came, and all in order.
+            copies, width = 1 if fabric.world_size == 1 else 3, sum(part.shape[1] for part in seen)
+            what = f"the features and outputs of {count} samples"
+            missing = shortage(4 * copies * count * width, free_bytes(CPU), what)
             if missing := fabric.broadcast(missing):
                 raise InputError(f"pruner: {missing}")
-        seen += [] if probed is None else [probed[:, None]]
-        rows.append([part.float().cpu() for part in seen])
-    logits, features, *probed = (_together(torch.cat(parts), count) for parts in zip(*rows, strict=True))
+            rows = [torch.empty(len(own), part.shape[1]) for part in seen]
+        for whole, part in zip(rows, seen, strict=True):
+            whole[done : done + len(part)] = part
+        done += len(inputs)
+    logits, features, *probed = (_together(part, count) for part in rows)
     return logits, features, probed[0][:, 0] if probed else None
 
 

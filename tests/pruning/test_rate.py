@@ -1,6 +1,7 @@
 """The target is reached whatever the losses do, and nothing is biased on the way."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bls_bench import BLS, InfoBatch, RandomPruning, RePB, SeTa
-from bls_bench.pruning.infobatch import WIDEN_AT, InfoBatchPruner
+from bls_bench.pruning.infobatch import InfoBatchPruner, widen_at
 from bls_bench.pruning.pruner import Epoch, NoPruning
 from bls_bench.pruning.random import RandomPruner
 from bls_bench.pruning.rate import RatedPruner, lowest, spread
@@ -121,15 +122,38 @@ def test_infobatch_takes_the_next_candidates_rather_than_to_drop_more_of_them():
     losses = skewed_losses(N)
     low = int((losses < losses.mean()).sum())
     pruner = InfoBatchPruner(target=0.45, delta=1)
-    wanted = pruner.share(make_epoch(losses)) * N
-    assert WIDEN_AT * low < wanted < WIDEN_AT * N
+    share = pruner.share(make_epoch(losses))
+    wanted, most = share * N, widen_at(share)
+    assert most * low < wanted < most * N
     selection = pruner.select(make_epoch(losses))
-    candidates = math.ceil(wanted / WIDEN_AT)
-    assert selection.prune_ratio == pytest.approx(WIDEN_AT, abs=2 / candidates)
+    candidates = math.ceil(wanted / most)
+    assert selection.prune_ratio == pytest.approx(most, abs=2 / candidates)
     bound = losses.sort().values[candidates]
     assert torch.equal(selection.weights > 1, losses[selection.indices] < bound)
     # When all are candidates the rate rises, up to the cap.
     assert len(pruner.select(make_epoch(losses, used=6 * N))) == N - int(0.95 * N)
+
+
+def test_widening_leaves_hardly_more_variance_than_any_number_of_candidates():
+    losses = -torch.linspace(0.5 / N, 1 - 0.5 / N, N, dtype=torch.float64).flip(0).log()  # exponential
+    sizes = torch.arange(1, N + 1)
+    scatter = (losses**2).cumsum(0) - losses.cumsum(0) ** 2 / sizes  # of the n lowest around their mean
+    for share in (0.1, 0.3, 0.5, 0.7, 0.8, 0.85):
+        ratios = share * N / sizes
+        added = torch.where(ratios < 1, ratios / (1 - ratios) * scatter, torch.inf)
+        assert added[math.ceil(share * N / widen_at(share)) - 1] < 1.02 * added.min()
+
+
+def test_the_scores_matter_at_every_target_of_the_papers():
+    for target in (0.3, 0.5, 0.7):
+        pruner = InfoBatchPruner(target=target)
+        losses = skewed_losses(N)
+        epoch = make_epoch(losses, index=1, total=20)
+        selection = pruner.select(epoch)
+        assert selection.weights.unique().numel() == 2
+        whole = losses[selection.indices][selection.weights == 1]
+        assert whole.min() >= losses[selection.indices][selection.weights > 1].max()
+        assert len(whole) > N / 20  # the hardest are all trained on
 
 
 def test_the_rates_of_the_quantile_variant_keep_their_proportion():
@@ -198,6 +222,20 @@ class TestWithoutATarget:
         assert torch.equal(selection.indices, kept)
         assert torch.equal(selection.weights, weights[kept])
 
+    def test_infobatch_keeps_the_count_of_the_authors(self):
+        losses, count = skewed_losses(203), 2000
+        below = losses < losses.mean()
+        candidates = int(below.sum())
+        assert int(0.6 * candidates) != 0.6 * candidates  # a share of them is no whole number
+        sums = []
+        for seed in range(count):
+            selection = InfoBatchPruner(prune_ratio=0.6, exact_count=True).select(make_epoch(losses, seed))
+            assert below[selection.indices].sum() == int(0.4 * candidates)
+            sums.append((selection.weights.double() * losses[selection.indices]).sum())
+        assert selection.weights.sum() == pytest.approx(203, rel=1e-6)
+        sums = torch.stack(sums)
+        assert abs(sums.mean() - losses.double().sum()) < 5 * sums.std() / math.sqrt(count)
+
     def test_repb(self):
         losses, state = skewed_losses(200), make_state(RePBPruner(window_pruning=False), n=200)
         run_epoch(state, losses)
@@ -218,7 +256,8 @@ class TestMatchEpochs:
             assert kept == pytest.approx((1 - target) * 500 * epochs, abs=3)
             assert state.pruned_percent == pytest.approx(100 * target, abs=0.05)
             # No other number of epochs comes nearer to it at the pruner's own rate.
-            natural = [(1 - pruner.natural_share(e)) * e for e in range(1, epochs + 1)]
+            below_mean = state.scorer.below_mean
+            natural = [(1 - pruner.natural_share(e, below_mean)) * e for e in range(1, epochs + 1)]
             budget = (1 - target) * epochs
             others = [abs(n - budget) for e, n in enumerate(natural, 1) if e >= budget]
             assert abs(natural[state.num_epochs - 1] - budget) == min(others)
@@ -228,6 +267,18 @@ class TestMatchEpochs:
         state = make_state(RandomPruner(target=0.7, match="epochs"), epochs=20)
         assert (state.num_epochs, state.epochs_asked) == (12, 20)
         assert [s.prune_ratio for s in run_all(state, skewed_const)] == pytest.approx([0.5] * 12)
+
+    @pytest.mark.parametrize("target", [0.5, 0.7])
+    def test_infobatch_stays_near_its_own_rate(self, target):
+        # Three quarters of these losses lie below their mean, as of per-sample losses mostly do.
+        losses = torch.linspace(0, 1, 1000) ** 7.6
+        assert (losses < losses.mean()).float().mean() == pytest.approx(0.75, abs=0.01)
+        state = make_state(InfoBatchPruner(target=target, match="epochs"), n=1000, epochs=40)
+        ratios = [selection.prune_ratio for selection in run_all(state, lambda p: losses)]
+        assert ratios[0] == ratios[-1] == 0  # the whole first epoch, and annealing
+        pruning = [ratio for ratio in ratios if ratio]
+        assert len(pruning) > 0.75 * state.num_epochs
+        assert all(0.45 < ratio < 0.55 for ratio in pruning)
 
     def test_below_the_natural_rate_no_epoch_is_cut(self):
         state = make_state(RandomPruner(target=0.3, match="epochs"), epochs=20)
@@ -239,26 +290,30 @@ def skewed_const(p):
 
 
 @pytest.mark.parametrize(
-    "pruner",
+    ("pruner", "power"),
     [
-        InfoBatchPruner(),
-        InfoBatchPruner(variant="quantile"),
-        RandomPruner(prune_ratio=0.2),
-        SeTaPruner(),
-        SeTaPruner(anneal="full"),
-        RePBPruner(),
-        RePBPruner(resample=False),
+        (InfoBatchPruner(), 1),
+        (InfoBatchPruner(), 7.6),
+        (InfoBatchPruner(prune="above"), 7.6),
+        (InfoBatchPruner(variant="quantile"), 7.6),
+        (RandomPruner(prune_ratio=0.2), 1),
+        (SeTaPruner(), 1),
+        (SeTaPruner(anneal="full"), 1),
+        (RePBPruner(), 1),
+        (RePBPruner(), 7.6),
+        (RePBPruner(resample=False), 7.6),
     ],
 )
-def test_the_natural_share_is_what_happens_under_its_assumption(pruner):
-    """Half of evenly spread losses lie below their mean, and their groups are of one size."""
-    losses = torch.linspace(0, 1, N)
+def test_the_natural_share_is_what_happens_under_its_assumption(pruner, power):
+    """SeTa's groups are of one size; of evenly spread losses half lie below their mean, of their power more."""
+    losses = torch.linspace(0, 1, N) ** power
+    below_mean = (losses < losses.mean()).float().mean().item()
     state = make_state(pruner, n=N, epochs=30)
     # RePB compares with those present: of them, new ones each time, one half is below.
     spreads = (losses[torch.randperm(N, generator=torch.Generator().manual_seed(e))] for e in range(30))
     for shuffled in spreads:
         run_epoch(state, shuffled if isinstance(pruner, RePBPruner) else losses, batch_size=200)
-    assert state.pruned_percent == pytest.approx(pruner.expected_percent(30), abs=1)
+    assert state.pruned_percent == pytest.approx(pruner.expected_percent(30, below_mean), abs=1)
 
 
 @given(
@@ -331,7 +386,17 @@ class TestBadInput:
                 "and 0.855 with delta=1",
             ),
             (InfoBatchPruner(target=0.6, delta=0.5), 200, "at most 0.47 can be pruned with delta=0.5, take"),
-            (SeTaPruner(target=0.9, anneal="full"), 8, "at most 0.875 can be pruned with delta=0.875, take"),
+            (SeTaPruner(target=0.9, anneal="full"), 8, "at most 0.831 can be pruned with delta=0.875, take"),
+            (
+                InfoBatchPruner(target=0.9, anneal=False),
+                10,
+                "target=0.9 cannot be reached in 10 epochs: at most 0.855 can be pruned",
+            ),
+            (
+                RandomPruner(target=0.96),
+                10,
+                "target=0.96 cannot be reached in 10 epochs: at most 0.95 can be",
+            ),
             (RePBPruner(target=0.9), 10, "target=0.9 cannot be reached in 10 epochs: at most 0.855 can be"),
             (InfoBatchPruner(target=0.1), 1, "target=0.1 cannot be reached in 1 epochs: at most 0 can"),
             (
@@ -345,18 +410,37 @@ class TestBadInput:
         with pytest.raises(ValueError) as caught:  # noqa: PT011
             make_state(pruner, epochs=epochs)
         assert message in str(caught.value)
+        assert "delta" in message or "delta" not in str(caught.value)
 
-    @given(epochs=st.integers(1, 200), percent=st.integers(1, 99), delta=st.sampled_from([0.0, 0.3, 0.875]))
-    def test_the_delta_that_is_named_would_do_and_hardly_less_would(self, epochs, percent, delta):
+    @pytest.mark.parametrize("make", RATED)
+    def test_what_is_accepted_leaves_no_epoch_empty(self, make):
+        for epochs in (2, 4, 10):
+            for percent in range(5, 100, 5):
+                pruner = make(target=percent / 100)
+                try:
+                    pruner.plan(epochs)
+                except ValueError:
+                    continue
+                state = make_state(pruner, n=100, epochs=epochs)
+                assert all(map(len, run_all(state, lambda p: skewed_losses(100))))
+                assert state.pruned_percent == pytest.approx(percent, abs=0.5)
+
+    @given(
+        epochs=st.integers(1, 200),
+        percent=st.integers(1, 99),
+        delta=st.sampled_from([0.0, 0.3, 0.875]),
+        make=st.sampled_from([InfoBatchPruner, partial(SeTaPruner, anneal="full")]),
+    )
+    def test_the_delta_that_is_named_would_do_and_hardly_less_would(self, epochs, percent, delta, make):
         def plan(delta):
-            return InfoBatchPruner(target=percent / 100, delta=delta).plan(epochs)
+            return make(target=percent / 100, delta=delta).plan(epochs)
 
         try:
             assert plan(delta) == epochs
         except ValueError as error:
             _, _, named = str(error).partition("take delta=")
             if not named:
-                with pytest.raises(ValueError, match="delta=1"):
+                with pytest.raises(ValueError, match="cannot be reached"):
                     plan(1.0)
                 return
             assert plan(float(named)) == epochs

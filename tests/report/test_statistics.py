@@ -53,6 +53,14 @@ def test_lossless_means_that_the_90_percent_interval_lies_within_the_margin(valu
     assert (found.verdict == "lossless") == (-margin < interval.low and interval.high < margin)
 
 
+@pytest.mark.parametrize("images", [-2, -1, 0, 1, 2])
+def test_equal_differences_say_nothing_whatever_their_rounding(images):
+    correct = {0: 341, 1: 352, 2: 347}  # of 360, so that no accuracy is exact in binary
+    full = {seed: 100 * count / 360 for seed, count in correct.items()}
+    method = {seed: 100 * (count + images) / 360 for seed, count in correct.items()}
+    assert compare(method, full, 0.5).verdict == "not enough seeds"
+
+
 @pytest.mark.parametrize(
     ("steps", "word"),
     [
