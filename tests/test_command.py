@@ -54,17 +54,17 @@ def test_the_demo_end_to_end(tmp_path):
     recipe = re.search(r"^demo:.*\n\t(.*)", (ROOT / "Makefile").read_text(), re.MULTILINE)[1]
     words = recipe.split()
     assert words[1:3] == ["-m", "bls_bench.train"]
-    code, out, err = finish(command(*words[3:], "trainer.epochs=12", cwd=tmp_path), timeout=500)
+    code, out, err = finish(command(*words[3:], "trainer.epochs=6", cwd=tmp_path), timeout=500)
     assert code == 0, err
     lines = out.strip().splitlines()
-    assert sum(line.startswith("epoch") for line in lines) == 12
+    assert sum(line.startswith("epoch") for line in lines) == 6
     accuracy, pruned = re.search(r"finished: accuracy ([\d.]+)% .* pruned ([\d.]+)%", lines[-2]).groups()
     assert float(accuracy) > 90
     assert 10 < float(pruned) < 50
     record = Path(lines[-1].removeprefix("record: "))
     assert record.parent == tmp_path / "outputs"
     assert json.loads((record / "result.json").read_text())["status"] == "finished"
-    assert len(metrics(record)) == 12
+    assert len(metrics(record)) == 6
 
 
 def test_help_lists_every_group_and_its_options(here, tmp_path):
@@ -133,20 +133,20 @@ def test_a_sweep_over_the_defaults(here, tmp_path):
     assert len(list(tmp_path.glob("outputs/*/result.json"))) == 9
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_in_mid_epoch_and_the_same_command_again(number, code, tmp_path):
-    run = ("pruner=bls_seta", "model=resnet20", "dataset.subset=50", "trainer.epochs=6", "logger=none")
+def test_signals_in_mid_epoch_and_the_same_command_again(tmp_path):
+    run = ("pruner=bls_seta", "model=resnet20", "dataset.subset=50", "trainer.epochs=8", "logger=none")
     finish(command(*run, "records=whole", cwd=tmp_path))
-    process = command(*run, "records=parts", cwd=tmp_path)
-    wait_for(process, tmp_path / "parts", lines=2)
-    process.send_signal(number)
-    stopped, _, err = finish(process)
-    assert stopped == code
-    assert "stopped in epoch" in err
-    assert "Traceback" not in err
-    (folder,) = (tmp_path / "parts").iterdir()
-    assert (folder / "checkpoint.pt").exists()
-    assert not (folder / "result.json").exists()
+    for lines, number, code in ((2, signal.SIGTERM, 143), (4, signal.SIGINT, 130)):
+        process = command(*run, "records=parts", cwd=tmp_path)
+        wait_for(process, tmp_path / "parts", lines)
+        process.send_signal(number)
+        stopped, _, err = finish(process)
+        assert stopped == code
+        assert "stopped in epoch" in err
+        assert "Traceback" not in err
+        (folder,) = (tmp_path / "parts").iterdir()
+        assert (folder / "checkpoint.pt").exists()
+        assert not (folder / "result.json").exists()
     again, out, err = finish(command(*run, "records=parts", cwd=tmp_path))
     assert again == 0, err
     assert "going on from epoch" in out
@@ -266,9 +266,6 @@ def test_two_processes_make_one_record(tmp_path):
     code, out, _ = finish(torchrun(*run, cwd=tmp_path))
     assert code == 0
     assert out.count("already finished:") == 1
-    code, _, err = finish(torchrun(*run, "trainer.batch_size=31", cwd=tmp_path))
-    assert code != 0
-    assert "trainer.batch_size=31 cannot be shared by 2 processes" in err
 
 
 def test_two_processes_choose_the_same_samples(tmp_path):
@@ -284,7 +281,7 @@ def test_two_processes_choose_the_same_samples(tmp_path):
 @pytest.mark.slow
 def test_two_processes_stop_together_and_resume_exactly(tmp_path):
     # Epochs of seven steps: shorter than the steps between two agreements on a signal.
-    run = ("pruner=infobatch", "model=resnet20", "dataset.subset=22", "trainer.epochs=60")
+    run = ("pruner=infobatch", "model=resnet20", "dataset.subset=22", "trainer.epochs=24")
     run = (*run, "trainer.batch_size=32", "logger=none", "trainer.device=cpu")
     code, _, err = finish(torchrun(*run, "records=whole", cwd=tmp_path))
     assert code == 0, err
@@ -303,7 +300,16 @@ def test_two_processes_stop_together_and_resume_exactly(tmp_path):
 
 @pytest.mark.slow
 def test_the_wheel_works_without_the_source_tree(tmp_path):
-    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(tmp_path / "dist"), str(ROOT)]
+    build = [
+        sys.executable,
+        "-m",
+        "build",
+        "--wheel",
+        "--no-isolation",
+        "--outdir",
+        str(tmp_path / "dist"),
+        str(ROOT),
+    ]
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     install = [

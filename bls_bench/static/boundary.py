@@ -38,7 +38,7 @@ class DeepFool(RankingPruner):
 def deepfool(model: Callable[[Tensor], Tensor], inputs: Tensor, max_steps: int) -> Tensor:
     """Return the smallest steps found, (b, ...), that change the predicted class once OVERSHOOT is added.
 
-    inputs: (b, ...). Each linearisation takes the model as linear, and moves the input to the nearest boundary
+    inputs: (b, ...). Over and over the model is taken as linear, and the input moved to the nearest boundary
     with one of the RIVALS next classes (Moosavi-Dezfooli et al. 2016, Algorithm 2).
     """
     moved, classes = torch.zeros_like(inputs), None

@@ -56,8 +56,8 @@ class StaticPruner(Pruner):
     def choose(self, observed: Observations, generator: torch.Generator) -> None:
         """Choose the samples of the whole run.
 
-        Raises ValueError if a class is left without any sample and that is not allowed, and if the memory does
-        not suffice.
+        Raises ValueError for a class left without any sample where that is not allowed, and for too little
+        memory.
         """
         targets, keep = observed.targets, int((1 - self.target) * len(observed) + 0.5)
         groups, quotas = [torch.arange(len(targets))], [keep]

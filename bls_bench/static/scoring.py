@@ -38,8 +38,8 @@ def prepare(config: Config, data: Data, fabric: Fabric) -> None:
         return
     if pruner.scoring_epochs and data.num_classes < 2:
         raise InputError(
-            f"pruner: {type(pruner).__name__} needs a data set of at least 2 classes, got {data.num_classes}: "
-            "use pruner=static_random"
+            f"pruner: {type(pruner).__name__} needs a data set of at least 2 classes, got "
+            f"{data.num_classes}: use pruner=static_random"
         )
     started, error = time.perf_counter(), None
     observed = observe(config, data, fabric)
@@ -124,7 +124,7 @@ def _look(
         probed = pruner.probe(model, inputs)
         seen += [] if probed is None else [probed[:, None]]
         if not rows:
-            # Several processes have their own rows, those on their way, those that came, and all in order.
+            # Several processes also hold what they send, what they receive, and all of it in order.
             copies, width = 1 if fabric.world_size == 1 else 3, sum(part.shape[1] for part in seen)
             what = f"the features and outputs of {count} samples"
             missing = shortage(4 * copies * count * width, free_bytes(CPU), what)

@@ -1,7 +1,8 @@
-"""The rows that the tests of every static pruner run over, and observations made up for them."""
+"""The rows that the tests of every static pruner run over, observations made up for them, and their gradients."""
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from bls_bench.static.boundary import DeepFool
 from bls_bench.static.difficulty import (
@@ -46,6 +47,11 @@ def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
+def chosen(pruner, observed, seed=0):
+    pruner.choose(observed, generator(seed))
+    return pruner._chosen
+
+
 def observations(n=60, classes=4, features=6, epochs=5, seed=0):
     """Random ones; class k has about twice as many samples as class k - 1."""
     draw = generator(seed)
@@ -58,3 +64,18 @@ def observations(n=60, classes=4, features=6, epochs=5, seed=0):
         history=torch.rand(epochs, n, generator=draw) < 0.6,
         probed=torch.rand(n, generator=draw),
     )
+
+
+def probabilities(observed):
+    return [F.softmax(row.double(), 0).tolist() for row in observed.logits]
+
+
+def plain_gradients(observed):
+    """The (n, C * (d + 1)) gradients of each sample in the last layer, by hand."""
+    rows = []
+    for p, target, h in zip(
+        probabilities(observed), observed.targets.tolist(), observed.features.tolist(), strict=True
+    ):
+        error = [x - (k == target) for k, x in enumerate(p)]
+        rows.append([e * x for e in error for x in [*h, 1.0]])
+    return torch.tensor(rows, dtype=torch.float64)

@@ -10,8 +10,8 @@ from torch.nn import functional as F
 from bls_bench.pruning.pruner import Epoch
 from bls_bench.pruning.scorers import PerSampleLoss
 from bls_bench.pruning.state import PruningState
-from bls_bench.static import gradients, memory
-from bls_bench.static.boundary import DeepFool, deepfool
+from bls_bench.static import gradients
+from bls_bench.static.boundary import OVERSHOOT, DeepFool, deepfool
 from bls_bench.static.difficulty import (
     EL2N,
     Entropy,
@@ -23,18 +23,13 @@ from bls_bench.static.difficulty import (
 )
 from bls_bench.static.geometry import ContextualDiversity, Herding, KCenter, herding
 from bls_bench.static.gradients import Craig, Glister, facility_location, glister, gradient_similarity
-from bls_bench.static.influence import DAMPING, DatasetPruning, Influence, cancelling, influences
+from bls_bench.static.influence import DatasetPruning, Influence
 from bls_bench.static.pruner import apportioned
 from bls_bench.static.random import StaticRandom
 
-from .helpers import STATIC, generator, observations
+from .helpers import STATIC, chosen, generator, observations, plain_gradients, probabilities
 
 pytestmark = pytest.mark.pruning
-
-
-def chosen(pruner, observed, seed=0):
-    pruner.choose(observed, generator(seed))
-    return pruner._chosen
 
 
 @pytest.mark.parametrize("method", STATIC)
@@ -91,21 +86,6 @@ def test_the_order_of_the_samples_does_not_matter(method):
     first = set(chosen(method(target=0.5, allow_empty_class=True), observed).tolist())
     again = chosen(method(target=0.5, allow_empty_class=True), observed.at(order))
     assert first == set(order[again].tolist())
-
-
-def probabilities(observed):
-    return [F.softmax(row, 0).tolist() for row in observed.logits]
-
-
-def plain_gradients(observed):
-    """The (n, C * (d + 1)) gradients of each sample in the last layer, by hand."""
-    rows = []
-    for p, target, h in zip(
-        probabilities(observed), observed.targets.tolist(), observed.features.tolist(), strict=True
-    ):
-        error = [x - (k == target) for k, x in enumerate(p)]
-        rows.append([e * x for e in error for x in [*h, 1.0]])
-    return torch.tensor(rows, dtype=torch.float64)
 
 
 def by_hand(name, observed, i):
@@ -211,6 +191,18 @@ def test_craig_against_trying_every_sample():
     assert weights.tolist() == pytest.approx([nearest.count(k) * 15 / 40 for k in range(15)])
 
 
+def test_craig_counts_a_sample_for_all_that_are_equally_near():
+    """Of six samples there are two each; nine kept are both of three at least."""
+    twice = torch.arange(6).repeat(2)
+    picked, weights = Craig().pick(observations(n=6).at(twice), 9, generator())
+    assert (weights > 0).all()
+    assert float(weights.mean()) == pytest.approx(1)
+    kept = twice[picked]
+    for sample in range(6):
+        both = weights[kept == sample]
+        assert both.tolist() == pytest.approx([2 * 9 / 12 / len(both)] * len(both))
+
+
 def test_glister_against_whole_gradients():
     observed = observations(n=50)
     rows = plain_gradients(observed)
@@ -227,36 +219,10 @@ def test_glister_against_whole_gradients():
     assert set(glister(observed, 25, generator()).tolist()) == set(taken)
 
 
-def test_influences_are_those_of_the_whole_damped_hessian():
-    observed = observations()
-    p, right = observed.logits.softmax(1).double(), observed.gradients()[1].double()
-    outputs = sum(row.diag() - torch.outer(row, row) for row in p) / 60
-    inputs = sum(torch.outer(row, row) for row in right) / 60
-    damped = [m + DAMPING * m.trace() / len(m) * torch.eye(len(m)) for m in (outputs, inputs)]
-    expected = torch.linalg.solve(torch.kron(*damped), plain_gradients(observed).T).T
-    left, right = influences(observed)
-    found = (left[:, :, None] * right[:, None]).flatten(1).double()
-    torch.testing.assert_close(found, expected, atol=1e-3, rtol=1e-3)
-    kept = chosen(Influence(target=0.5), observed)
-    assert set(kept.tolist()) == set(expected.norm(dim=1).topk(30).indices.tolist())
-
-
-def test_what_dataset_pruning_leaves_out_cancels():
-    left, right = influences(observations())
-    rows = (left[:, :, None] * right[:, None]).flatten(1).double()
-    ours, taken = cancelling(left, right, 30).tolist(), []
-    for _ in range(30):
-        norms = {i: float(rows[[*taken, i]].sum(0).norm()) for i in range(60) if i not in taken}
-        taken.append(min(norms, key=norms.get))
-    assert ours == taken
-    drawn = [rows[torch.randperm(60, generator=generator(seed))[:30]].sum(0).norm() for seed in range(50)]
-    assert rows[ours].sum(0).norm() < min(drawn)
-
-
 def test_deepfool_is_exact_for_a_linear_model():
     weight = torch.randn(5, 8, generator=generator()).double()
     inputs = torch.randn(20, 2, 4, generator=generator(1)).double()
-    found = deepfool(lambda x: x.flatten(1) @ weight.T, inputs, 50)
+    found = deepfool(lambda x: x.flatten(1) @ weight.T, inputs, 50).flatten(1).norm(dim=1)
     for x, distance in zip(inputs.flatten(1), found.tolist(), strict=True):
         logits = weight @ x
         top = int(logits.argmax())
@@ -274,21 +240,28 @@ def test_deepfool_changes_the_prediction_of_a_network():
     def model(x):
         return (x @ first.T).tanh() @ second.T
 
-    near = deepfool(model, inputs, 50)
-    assert near.isfinite().all()
-    # Nothing that DeepFool has not reached in its first step is left where it was.
-    assert bool((near > 0).all())
-    torch.testing.assert_close(near[:5], torch.cat([deepfool(model, x[None], 50) for x in inputs[:5]]))
+    steps = deepfool(model, inputs, 50)
+    assert (model(inputs + (1 + OVERSHOOT) * steps).argmax(1) != model(inputs).argmax(1)).all()
+    # Half the way is not enough: the steps lead to the boundary, not somewhere beyond it.
+    short = model(inputs + steps / 2).argmax(1) == model(inputs).argmax(1)
+    assert short.float().mean() > 0.9
+    torch.testing.assert_close(steps[:5], torch.cat([deepfool(model, x[None], 50) for x in inputs[:5]]))
+    torch.testing.assert_close(DeepFool().probe(model, inputs), steps.norm(dim=1))
 
 
 def test_an_empty_class_is_refused_unless_allowed():
     observed = observations()
     rare = int((observed.targets == 0).count_nonzero())
     assert rare < 12
-    with pytest.raises(ValueError, match="EL2N leaves class . without a single sample"):
+    with pytest.raises(
+        ValueError,
+        match=r"EL2N leaves class . without a single sample .*, set balanced=true, or allow it with",
+    ):
         chosen(EL2N(target=0.97), observed)
     assert len(chosen(EL2N(target=0.97, allow_empty_class=True), observed)) == 2
-    with pytest.raises(ValueError, match=r"StaticRandom leaves class .*allow_empty_class=true"):
+    with pytest.raises(
+        ValueError, match=r"lower target=0.97, or allow it with allow_empty_class=true"
+    ):  # balanced already
         chosen(StaticRandom(target=0.97, balanced=True), observed)
     chosen(StaticRandom(target=0.8, balanced=True), observed)
 
@@ -297,14 +270,6 @@ def test_a_class_that_has_no_sample_to_begin_with_is_none_left_empty():
     observed = observations()
     without = observed.at((observed.targets > 0).nonzero().squeeze(1))
     assert len(chosen(StaticRandom(balanced=True), without)) == 29 == math.ceil(len(without) / 2)
-
-
-def test_too_large_for_memory_says_what_it_needs(monkeypatch):
-    monkeypatch.setattr(memory, "host_free", lambda: 2**14)
-    with pytest.raises(
-        ValueError, match=r"distances between 60 samples need 0.0 GiB, and 0.0 GiB are free: take"
-    ):
-        chosen(Craig(balanced=False), observations())
 
 
 @pytest.mark.parametrize(

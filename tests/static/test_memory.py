@@ -1,0 +1,77 @@
+"""What is said to be needed is what is needed."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from bls_bench.static import difficulty, gradients, influence, pruner
+from bls_bench.static.geometry import ContextualDiversity, Herding, KCenter
+from bls_bench.static.gradients import Craig
+from bls_bench.static.influence import DatasetPruning
+
+from .helpers import STATIC, chosen, generator, observations
+
+pytestmark = pytest.mark.pruning
+
+N = 3000
+
+
+def peak(action):
+    """Return the bytes of tensors that are alive at most while `action` runs, beside those there were."""
+    with torch.profiler.profile(
+        activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
+    ) as profile:
+        action()
+    events = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
+    live = most = 0
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        live += event.nbytes()
+        most = max(most, live)
+    return most
+
+
+@pytest.fixture
+def announced(monkeypatch):
+    """The bytes that methods have said they need, the last one last; nothing is refused."""
+    said = []
+    for module in (pruner, gradients):
+        monkeypatch.setattr(module, "shortage", lambda needed, free, what: said.append(needed))
+    return said
+
+
+@pytest.mark.parametrize(("classes", "features"), [(2, 200), (200, 2)])
+@pytest.mark.parametrize("method", [each for each in STATIC if each.values[0] is not Craig])
+def test_no_method_takes_more_than_it_says(method, classes, features, announced, monkeypatch):
+    for module in (difficulty, influence):
+        monkeypatch.setattr(module, "BLOCK", 16)
+    draw = generator()
+    observed = replace(
+        observations(n=N, classes=2, features=features),
+        num_classes=classes,
+        logits=torch.randn(N, classes, generator=draw),
+    )
+    # The greedy ones need the same in each of their steps.
+    few = method in (Herding, KCenter, ContextualDiversity)
+    target = 0.98 if few else 0.02 if method is DatasetPruning else 0.5
+    most = peak(lambda: chosen(method(target=target, balanced=False, allow_empty_class=True), observed))
+    assert most < 1.1 * announced[-1]
+
+
+def test_craig_takes_what_it_says(announced):
+    observed = observations(n=700)
+    most = peak(lambda: chosen(Craig(target=0.1, balanced=False), observed))
+    assert 0.9 * announced[-1] < most < 1.1 * announced[-1]
+
+
+@pytest.mark.parametrize(
+    ("module", "what"),
+    [
+        (gradients, "the distances between 60 samples"),
+        (pruner, "Craig's copies of the features and outputs of 60"),
+    ],
+)
+def test_too_large_for_memory_says_what_it_needs(module, what, monkeypatch):
+    monkeypatch.setattr(module, "host_free", lambda: 2**8)
+    with pytest.raises(ValueError, match=what + r".* need 0.0 GiB, and 0.0 GiB are free: take fewer samples"):
+        chosen(Craig(balanced=False), observations())
