@@ -20,7 +20,7 @@ from bls_bench.pruning.repb import RePBPruner
 from bls_bench.pruning.scorers import BatchLossScore, PerSampleLoss, Scorer
 from bls_bench.pruning.seta import SeTaPruner
 from bls_bench.pruning.state import PruningState
-from bls_bench.records import environment, write
+from bls_bench.records import device_name, environment, write
 
 SCHEMA = 1
 BATCH_SIZE = 128
@@ -100,12 +100,27 @@ def make_step(name: str, device: torch.device) -> Callable[[], float]:
 
 
 def measure_once(file: Path, num_samples: int = 10**6, repeats: int = 5) -> None:
-    """Measure and write the record, unless it is there; delete it to measure again."""
-    if file.exists():
+    """Measure and write the record, unless one of this machine is there; delete it to measure again."""
+    made_on, here = _made_on(file), device_name(str(_device()))
+    if made_on == here:
         print(f"{file} is there; delete it to measure again", flush=True)
         return
+    if made_on is not None:
+        print(f"{file} is of {made_on}: measuring again on {here}", flush=True)
     file.parent.mkdir(parents=True, exist_ok=True)
     write(file, json.dumps(measure(num_samples, repeats), indent=2) + "\n")
+
+
+def _made_on(file: Path) -> str | None:
+    """Return the device that a record is of; None if there is none that tells."""
+    try:
+        return json.loads(file.read_text())["environment"]["device_name"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def measure(num_samples: int, repeats: int) -> dict[str, Any]:
@@ -122,7 +137,7 @@ def measure(num_samples: int, repeats: int) -> dict[str, Any]:
         run.epoch()  # the first epoch is whole and prunes nothing
         (overhead[name],) = best_of([run.epoch], repeats)
         loads.append(os.getloadavg()[0])
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = _device()
     steps = {}
     for name in tqdm(BACKBONES, desc="backbones"):
         (steps[name],) = best_of([make_step(name, device)], repeats)

@@ -29,7 +29,8 @@ class Cell:
 
     runs: the finished ones by seed. seeds: those that the cell was asked for. versus: the comparison
     with full-data training, None for that itself. saving: percent of its time that was saved over the
-    seeds that both have; saving_valid: whether all of these runs had one and the same machine to themselves.
+    seeds that both have; saving_valid: whether all of these runs had one and the same machine to themselves;
+    saving_published: the same of the hours that the paper prints, None where it prints none.
     elsewhere: what papers print of the same thing that differs from `published`.
     """
 
@@ -40,6 +41,7 @@ class Cell:
     versus: statistics.Comparison | None
     saving: float | None
     saving_valid: bool
+    saving_published: float | None
     published: list[Published]
     elsewhere: list[Published]
 
@@ -52,8 +54,16 @@ class Cell:
         return fmean(run.pruned_percent for run in self.runs.values()) if self.runs else None
 
     @property
+    def pruned_percent_with_scoring(self) -> float | None:
+        """Pruned % that counts the samples of scoring runs; None for a method that has none."""
+        known = [
+            share for run in self.runs.values() if (share := run.pruned_percent_with_scoring) is not None
+        ]
+        return fmean(known) if known else None
+
+    @property
     def correlation(self) -> float | None:
-        """Rank correlation of scores and true losses, mean over seeds; None without per-sample losses."""
+        """Rank correlation of scores and true losses, mean over seeds; None where no run has one."""
         known = [value for run in self.runs.values() if (value := run.correlation) is not None]
         return fmean(known) if known else None
 
@@ -74,9 +84,9 @@ class Cell:
         return [self.accuracy.text + lacking, f"{self.pruned_percent:.1f}"]
 
     def _printed(self) -> list[str]:
-        text = "; ".join(f"{value.text} ({value.source})" for value in self.published)
+        text = "; ".join(value.told for value in self.published)
         if self.elsewhere:
-            text += "; but " + ", ".join(f"{value.text} ({value.source})" for value in self.elsewhere)
+            text += "; but " + ", ".join(value.told for value in self.elsewhere)
         return [text, signed(self.difference)]
 
     def _compared(self) -> list[str]:
@@ -85,8 +95,12 @@ class Cell:
             texts[:2] = signed(self.versus.difference), self.versus.verdict
             if self.versus.low is not None:
                 texts[0] += f" [{signed(self.versus.low)}, {signed(self.versus.high)}]"
+            if self.versus.n < len(self.runs):
+                texts[0] += f" ({self.versus.n} pairs)"
         if self.saving is not None:
             texts[2] = f"{round(self.saving)}%" + ("" if self.saving_valid else " (invalid)")
+        if self.saving_published is not None:
+            texts[2] = f"{texts[2]}; {round(self.saving_published)}% published".lstrip("; ")
         return texts
 
 
@@ -123,6 +137,7 @@ def _cell(
     found = []
     if row.published is not None:
         found = published.find(table.published | column.published | row.published)
+    baseline = next((row for row in table.rows if row.label == table.baseline), None)
     timed = [run for pair in pairs for run in pair]
     return Cell(
         row=row,
@@ -132,9 +147,21 @@ def _cell(
         versus=versus,
         saving=saving,
         saving_valid=all(run.alone for run in timed) and len({run.machine for run in timed}) == 1,
+        saving_published=_saving_published(table, column, row, baseline),
         published=found,
         elsewhere=published.disagreements(found),
     )
+
+
+def _saving_published(table: Table, column: Column, row: Row, baseline: Row | None) -> float | None:
+    """Return the percent of full data's hours that a row saves in the paper; None where it prints none."""
+    hours = []
+    for one in (row, baseline):
+        if one is None or one.published is None:
+            return None
+        found = published.find(table.published | column.published | one.published | {"metric": "time_h"})
+        hours += [value.number for value in found]
+    return 100 * (1 - hours[0] / hours[1]) if len(hours) == 2 and row is not baseline else None
 
 
 def signed(value: float | None) -> str:

@@ -22,6 +22,7 @@ CURVES = {
     "pruned_percent_epoch": "Pruned % of the epoch",
     "score_loss_spearman": "Rank correlation, scores and losses",
 }
+STYLES = ("-", ":", "--", "-.")
 
 
 def draw(table: Table, cells: Cells) -> Figure:
@@ -53,12 +54,14 @@ def over_setting(table: Table, cells: Cells) -> Figure:
             )
             for full in cells[column.label]:
                 if full.row.label == table.baseline and full.accuracy:
-                    left.axhline(full.accuracy.mean, color=f"C{number}", linestyle="--", linewidth=1)
+                    # One column's dashes fill the gaps of the other's where they coincide.
+                    dashes = (4 * number, (4, 4))
+                    left.axhline(full.accuracy.mean, color=f"C{number}", linestyle=dashes, linewidth=1)
         left.set(xlabel=panel, ylabel="Accuracy %")
         right.set(xlabel=panel, ylabel="Pruned %")
-        if left.get_legend_handles_labels()[0]:
-            _explain_dashes(left, "full data")
-            left.legend(fontsize="small")
+    if axes[0, 0].get_legend_handles_labels()[0]:
+        _explain_dashes(axes[0, 0], "full data")
+        figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     figure.suptitle(table.heading)
     return figure
 
@@ -114,7 +117,7 @@ def correlation(table: Table, cells: Cells) -> Figure:
         panel.xaxis.get_major_locator().set_params(integer=True)
         if shown:
             _explain_dashes(panel, "predicted: 1/sqrt(1 + (B-1)(1-alpha)/(1+alpha))")
-            panel.legend(fontsize="small")
+            panel.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     figure.suptitle(table.heading)
     return figure
 
@@ -142,7 +145,7 @@ def over_frequency(table: Table, cells: Cells) -> Figure:
                 )
             _removed(panels[2], pairs)
             for panel in panels:
-                panel.legend(fontsize="small")
+                panel.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.16))
         panels[0].set(xlabel="Frequency, 1/epoch", ylabel="Power spectral density", title=column.header)
         panels[1].set(xlabel="Epoch", ylabel="Loss", title="A representative sample")
         panels[1].xaxis.get_major_locator().set_params(integer=True)
@@ -175,12 +178,13 @@ def _removed(axes: Axes, pairs: list[tuple[np.ndarray, np.ndarray]]) -> None:
 
 def curves(table: Table, column: str, cells: Cells) -> Figure:
     """Accuracy, pruned % and score-loss correlation over the epochs: a line a row, the mean over seeds."""
-    figure, axes = plt.subplots(1, len(CURVES), figsize=(15, 4), layout="constrained")
     shown = [cell for cell in cells[column] if cell.runs]
+    height = max(4, 0.5 + 0.2 * len(shown))  # of the legend
+    figure, axes = plt.subplots(1, len(CURVES), figsize=(15, height), layout="constrained")
     for panel, (name, label) in zip(axes, CURVES.items(), strict=True):
         for number, cell in enumerate(shown):
-            # Ten colours, then the same ten dotted.
-            _curve(panel, cell, name, color=f"C{number % 10}", linestyle="-" if number < 10 else ":")
+            # Ten colours, then the same ten in another style.
+            _curve(panel, cell, name, color=f"C{number % 10}", linestyle=STYLES[number // 10 % len(STYLES)])
         panel.set(xlabel="Epoch", ylabel=label)
         panel.xaxis.get_major_locator().set_params(integer=True)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize="small")

@@ -8,20 +8,25 @@ from bls_bench.errors import InputError
 from bls_bench.report import published
 from bls_bench.report.cells import MISSING
 from bls_bench.report.published import Published
+from bls_bench.report.reading import check_environment
 from bls_bench.report.runs import SPARE_LOAD, machine
 from bls_bench.report.section import Block, Section, doubts, versions
 from bls_bench.report.spec import Row, Table
 
 # The version of the record that this module reads: overhead.SCHEMA, not imported since that needs torch.
 SCHEMA = 1
+CONTENT = ("samples", "batch_size", "image_size", "repeats", "overhead_seconds", "load", "environment")
 MILLION = 10**6
 # The names of a backbone in the record, in the papers' values and in the table.
 BACKBONES = (("resnet18", "ResNet18", "ResNet-18"), ("resnet50", "ResNet50", "ResNet-50"))
 HEADER = ("Method", "Overhead s", "Published")
 TERMS = (
     "Overhead: seconds of an epoch's bookkeeping (selection, each batch's record, scoring) for 10^6 samples.",
-    "P/B: overhead as a share of the backbone's time for 10^6 samples, forward, backward and optimizer step.",
+    "P/B: overhead as a share of the backbone's time for 10^6 samples, forward, backward, optimizer step.",
+    "Overhead is to be read beside the control: an epoch that prunes nothing shuffles and records as well.",
 )
+COMPARABLE = "Between machines compare P/B, not seconds."
+ON_CPU = "The backbones ran on a CPU, which makes P/B small: it cannot be set against that of a GPU."
 
 
 def path(results: Path) -> Path:
@@ -37,6 +42,11 @@ def read(file: Path) -> dict[str, Any]:
         known = False
     if not known:
         raise InputError(f"{file} is no measurement of schema {SCHEMA}: delete it to measure again")
+    lacking = [name for name in CONTENT if name not in costs]
+    lacking += [key for key, *_ in BACKBONES if key not in costs.get("step_seconds", ())]
+    if lacking:
+        raise InputError(f"{file} does not say {', '.join(lacking)}: delete it to measure again")
+    check_environment(file, costs["environment"])
     return costs
 
 
@@ -50,7 +60,7 @@ def of_costs(table: Table, costs: dict[str, Any]) -> Section:
         heading=table.heading,
         blocks=[Block(_caption(values, costs), header, [list(map(_text, line.values())) for line in lines])],
         legend=(),
-        remarks=[*TERMS, table.note, _load(costs)],
+        remarks=[*TERMS, table.note, ON_CPU if _on_cpu(costs) else COMPARABLE, _load(costs)],
         doubts=doubts(value for row in values.values() for value in row.values()),
         lines=lines,
         command=table.command,
@@ -102,6 +112,10 @@ def _caption(values: dict[str, dict[str, Published]], costs: dict[str, Any]) -> 
         printed = {row[model].setting.removeprefix("backbone ") for row in values.values() if model in row}
         told.append(f"{label} {_backbone(costs, key):.0f} s here, {' or '.join(sorted(printed))} published")
     return f"Backbones for 10^6 samples: {'; '.join(told)}"
+
+
+def _on_cpu(costs: dict[str, Any]) -> bool:
+    return costs["environment"]["device"].startswith("cpu")
 
 
 def _load(costs: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 FILE = Path(__file__).with_name("paper_values.csv")
 SPREAD = re.compile(r"\+-([\d.]+) ?")
-DOUBTS = re.compile("uncertain|approximate|inferred|OCR|unattainable|inconsistent")
+DOUBTS = re.compile("uncertain|approximate|inferred|OCR|inconsistent|equal|printed delta|text says")
 
 # One thing under two names: what the papers call it, and the name that it is compared under.
 SAME = {
@@ -24,12 +24,14 @@ SAME = {
     "Soft+Rescale+Anneal": "InfoBatch",
 }
 # Settings that only say what the papers' other tables have by default.
-DEFAULT = re.compile(r"(r=0\.5|condition=(Full|H<mean)|copied from InfoBatch|reproduced \(italics\))?$")
+DEFAULT = re.compile(
+    r"(r=0\.5|condition=(Full|H<mean)|copied from InfoBatch|reproduced \(italics\)|setting row 1 of 3 .*)?$"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """One value as printed. metric `acc` is in percent."""
+    """One value as printed, "" where a table leaves its cell open. metric `acc` is in percent."""
 
     paper: str
     table: str
@@ -49,12 +51,17 @@ class Published:
 
     @property
     def uncertain(self) -> bool:
-        return DOUBTS.search(self.notes) is not None
+        return bool(self.value) and DOUBTS.search(self.notes) is not None
 
     @property
     def source(self) -> str:
         """Where it stands: "BLS T8", "BLS Fig3"."""
         return f"{self.paper} {self.table if self.table.startswith('Fig') else 'T' + self.table}"
+
+    @property
+    def told(self) -> str:
+        """The text with its source, and why a cell is open."""
+        return f"{self.text} ({self.source}{'' if self.value else ': ' + self.notes})"
 
     @property
     def remark(self) -> str:
@@ -63,7 +70,12 @@ class Published:
 
     @property
     def text(self) -> str:
-        """The value, its pruned percentage where that is printed, and a question mark if it is doubtful."""
+        """The value, its pruned percentage where that is printed, and a question mark if it is doubtful.
+
+        A dash for a cell that the paper leaves open.
+        """
+        if not self.value:
+            return "-"
         spread = SPREAD.match(self.notes)
         text = self.value + (f" ± {spread[1]}" if spread else "")
         if self.pruned_percent not in ("", "0"):
@@ -93,7 +105,7 @@ def find(wanted: dict[str, str]) -> list[Published]:
             for field, one in wanted.items()
         )
 
-    return [value for value in values() if value.value and matches(value)]
+    return [value for value in values() if matches(value)]
 
 
 def disagreements(found: Iterable[Published]) -> list[Published]:
@@ -102,6 +114,7 @@ def disagreements(found: Iterable[Published]) -> list[Published]:
     others = {
         other.source: other
         for value in found
+        if value.value
         for other in values()
         if other.number is not None and _thing(other) == _thing(value) and other.says_other(value)
     }

@@ -40,6 +40,7 @@ def latex(section: Section) -> str:
     lines = [
         f"% {section.heading}",
         *(f"% {sentence}" for sentence in (*section.legend, *section.remarks)),
+        *(f"% ? {doubt}" for doubt in section.doubts),
         rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
         r"\toprule",
         _latex_line(header),

@@ -11,18 +11,20 @@ from matplotlib.figure import Figure
 from bls_bench.report import figures, spectra
 from bls_bench.report.cells import HEADER, Cell, Cells
 from bls_bench.report.published import Published
-from bls_bench.report.runs import VERSIONS
+from bls_bench.report.reading import VERSIONS
 from bls_bench.report.spec import Table
 
 LEGEND = (
     "Accuracy: after the last epoch, mean ± sample standard deviation over n seeds.",
-    'Published: value / pruned % (source); a question mark for a doubtful one, "but" for what papers print '
-    "otherwise; Difference: ours less it.",
+    "Published: value / pruned % (source); a question mark for a doubtful one, a dash for a cell left open, "
+    '"but" for what papers print otherwise; Difference: ours less it.',
     "Against full data: mean of the differences at equal seeds with its 95% t interval.",
     "Verdict: lossless if two one-sided tests put that within the margin (p < 0.05); if not, worse or better "
     "if the interval lies on one side of zero; else, and always below 3 seeds, not enough seeds.",
-    "Time saved: training and selection; invalid unless all runs are known to have had one machine alone.",
-    "Score~loss: rank correlation of the scores used with the losses then seen, mean over the last half.",
+    "Time saved: of training, selection and scoring runs; invalid unless all runs are known to have had one "
+    "machine alone.",
+    "Score~loss: rank correlation of the scores used with the losses then seen, mean over the last half; "
+    "empty where no scores are used.",
 )
 
 
@@ -119,7 +121,7 @@ def _provenance(table: Table, cells: list[Cell]) -> list[str]:
     return [
         f"{len({run.path for run in runs})} runs of {epochs} epochs on "
         f"{each(run.result['num_samples'] for run in runs)} samples.",
-        f"Trained: {each(column.header for column in table.columns if column.stand_in)}.",
+        f"Trained: {each(cell.column.header for cell in cells if cell.runs)}.",
         f"Machine: {each(run.machine for run in runs)}, device "
         f"{each(environment['device'] for environment in environments)}, {threads} threads a run.",
         versions(environments),
@@ -148,17 +150,22 @@ def _line(cell: Cell) -> dict[str, Any]:
         "accuracy_last_std": accuracy and accuracy.std,
         "accuracy_best": fmean(run.accuracy_best for run in cell.runs.values()) if cell.runs else None,
         "pruned_percent": cell.pruned_percent,
+        "pruned_percent_with_scoring": cell.pruned_percent_with_scoring,
         "published": "; ".join(value.value for value in cell.published),
         "published_pruned_percent": "; ".join(value.pruned_percent for value in cell.published),
         "source": "; ".join(value.source for value in cell.published),
-        "printed_elsewhere": "; ".join(f"{value.text} ({value.source})" for value in cell.elsewhere),
+        "published_notes": "; ".join(value.notes for value in cell.published if value.notes),
+        "uncertain": any(value.uncertain for value in cell.published) if cell.published else None,
+        "printed_elsewhere": "; ".join(value.told for value in cell.elsewhere),
         "difference": cell.difference,
+        "pairs": versus and versus.n,
         "against_full": versus and versus.difference,
         "against_full_low": versus and versus.low,
         "against_full_high": versus and versus.high,
         "p_equivalent": versus and versus.p_equivalent,
         "verdict": versus and versus.verdict,
         "time_saved_percent": cell.saving,
+        "published_time_saved_percent": cell.saving_published,
         "time_valid": cell.saving_valid if cell.saving is not None else None,
         "score_loss_correlation": cell.correlation,
     }

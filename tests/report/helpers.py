@@ -31,7 +31,8 @@ def write_record(root, key, accuracy, pruned=0.0, seconds=10.0, load=None, **res
     """Write the record of a run of two epochs; `load` is what the runner of the tables noted."""
     folder = Path(root) / key
     folder.mkdir(parents=True)
-    config = {"scorer": {"alpha": 0.5}, "trainer": {"batch_size": 32}}
+    pruner = {"_target_": "bls_bench.pruning.infobatch.InfoBatchPruner"}
+    config = {"pruner": pruner, "scorer": {"alpha": 0.5}, "trainer": {"batch_size": 32}}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     (folder / "environment.jsonl").write_text(json.dumps(ENVIRONMENT) + "\n")
     lines = [

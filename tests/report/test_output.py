@@ -149,10 +149,12 @@ def test_dashed_lines_are_explained(results):
     built = cells.build(
         table, manifest.read(manifest.path(results, "curve", "digits")), Runs(results / "runs")
     )
-    drawn = figures.over_setting(table, built).axes[0], figures.correlation(table, built).axes[0]
+    drawn = figures.over_setting(table, built), figures.correlation(table, built)
+    legends = drawn[0].legends[0], drawn[1].axes[0].get_legend()
     words = "full data", "predicted: 1/sqrt(1 + (B-1)(1-alpha)/(1+alpha))"
-    for axes, told in zip(drawn, words, strict=True):
-        assert told in [text.get_text() for text in axes.get_legend().get_texts()]
+    for figure, legend, told in zip(drawn, legends, words, strict=True):
+        axes = figure.axes[0]
+        assert told in [text.get_text() for text in legend.get_texts()]
         assert any(line.get_linestyle() == "--" and len(line.get_xdata()) for line in axes.lines)
 
 

@@ -56,8 +56,9 @@ def test_every_row_is_measured_and_every_paper_row_has_its_values(name):
         assert all(printed) if row.published else not any(printed)
 
 
-def test_it_is_measured_once(tmp_path, monkeypatch):
+def test_it_is_measured_once_on_a_machine(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(measuring, "BACKBONES", ("resnet20",))
+    monkeypatch.setattr(overhead, "BACKBONES", (("resnet20", "", ""),))
     monkeypatch.setattr(measuring, "BATCH_SIZE", 8)
     monkeypatch.setattr(measuring.gc, "collect", lambda: None)
     file = overhead.path(tmp_path)
@@ -70,6 +71,25 @@ def test_it_is_measured_once(tmp_path, monkeypatch):
     text = file.read_text()
     measuring.measure_once(file)
     assert file.read_text() == text
+    costs["environment"]["device_name"] = "another"
+    file.write_text(json.dumps(costs))
+    measuring.measure_once(file, num_samples=1000, repeats=1)
+    assert "is of another: measuring again" in capsys.readouterr().out
+    assert overhead.read(file)["environment"]["device_name"] != "another"
+
+
+@pytest.mark.parametrize("name", ["load", "environment", "overhead_seconds"])
+def test_a_record_that_lacks_something_is_named(tmp_path, name):
+    overhead.path(tmp_path).write_text(json.dumps({key: COSTS[key] for key in COSTS if key != name}))
+    with pytest.raises(InputError, match=rf"overhead.json does not say {name}"):
+        overhead.read(overhead.path(tmp_path))
+
+
+def test_seconds_of_a_cpu_are_not_set_against_those_of_a_gpu():
+    table = spec.load("table9", "digits")
+    assert overhead.ON_CPU in overhead.of_costs(table, COSTS).remarks
+    on_gpu = COSTS | {"environment": ENVIRONMENT | {"device": "cuda:0"}}
+    assert overhead.COMPARABLE in overhead.of_costs(table, on_gpu).remarks
 
 
 def test_schemas_agree():

@@ -35,8 +35,10 @@ def test_a_printed_spread_stands_with_the_value_and_not_in_the_remark():
     assert value.remark.startswith("which of Res/Ann")
 
 
-def test_what_a_paper_leaves_out_is_not_found():
-    assert find({"paper": "BLS", "table": "2", "method": "EL2N-20", "setting": "prune=70%"} | C100) == []
+def test_what_a_paper_leaves_open_is_told_with_its_reason():
+    (value,) = find({"paper": "BLS", "table": "2", "method": "EL2N-20", "setting": "prune=70%"} | C100)
+    assert (value.number, value.uncertain, value.told) == (None, False, "- (BLS T2: not reported)")
+    assert disagreements([value]) == []
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,18 @@
 """Records read back, and what is said of those that are unfit."""
 
 import json
+from pathlib import Path
 
 import pytest
+import yaml
 
 from bls_bench import records
 from bls_bench.errors import InputError
 from bls_bench.report import runs
 from bls_bench.report.runs import Runs
 from tests.report.helpers import write_record
+
+CONF = Path(__file__).parents[2] / "conf"
 
 
 def test_the_schema_is_that_of_the_records():
@@ -24,9 +28,27 @@ def test_a_run_is_read(tmp_path):
 
 def test_the_correlation_is_the_mean_over_the_last_half(tmp_path):
     folder = write_record(tmp_path, "a", 78.0, epochs=5)
-    lines = [{"accuracy": 1.0, "score_loss_spearman": value} for value in (None, 0.9, 0.1, None, 0.3)]
+    values = (None, 0.9, 0.1, None, 0.3)
+    lines = [
+        {"accuracy": None, "pruned_percent_epoch": 0.0, "score_loss_spearman": value} for value in values
+    ]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert Runs(tmp_path).get("a").correlation == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("pruner", ["none", "random", "static_el2n", "static_random", "proxy_topk"])
+def test_no_correlation_is_told_of_scores_that_nobody_used(tmp_path, pruner):
+    target = yaml.safe_load((CONF / "pruner" / f"{pruner}.yaml").read_text())["_target_"]
+    folder = write_record(tmp_path, "a", 78.0)
+    config = yaml.safe_load((folder / "config.yaml").read_text()) | {"pruner": {"_target_": target}}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    assert Runs(tmp_path).get("a").correlation is None
+
+
+def test_a_scoring_run_is_part_of_the_time(tmp_path):
+    write_record(tmp_path, "a", 78.0, seconds=7.0, scoring_seconds=5.0, pruned_percent_with_scoring=-20.0)
+    run = Runs(tmp_path).get("a")
+    assert (run.seconds, run.pruned_percent_with_scoring) == (12.0, -20.0)
 
 
 def test_a_run_that_is_not_over_is_missing_and_no_problem(tmp_path):
@@ -55,6 +77,23 @@ def lose_environment(folder):
     (folder / "environment.jsonl").unlink()
 
 
+def change(name, **fields):
+    """Damage by hand: fields of the first line of a file get another value, or go if that is `...`."""
+
+    def damage(folder):
+        first, *rest = (folder / name).read_text().splitlines()
+        whole = name == "result.json"
+        content = json.loads((folder / name).read_text() if whole else first) | fields
+        kept = {key: value for key, value in content.items() if value is not ...}
+        (folder / name).write_text("\n".join([json.dumps(kept), *([] if whole else rest)]) + "\n")
+
+    return damage
+
+
+def put(name, text):
+    return lambda folder: (folder / name).write_text(text)
+
+
 def rename(folder):
     folder.rename(folder.with_name("bad")).joinpath("result.json").write_text(
         json.dumps({"schema": 1, "key": "another", "status": "finished"})
@@ -69,6 +108,20 @@ def rename(folder):
         (cut_line, "metrics.jsonl is cut short or not JSON"),
         (lose_environment, "environment.jsonl cannot be read"),
         (rename, "result.json is of run another"),
+        (put("result.json", "[]"), "result.json is of no JSON object a line"),
+        (change("result.json", accuracy_last=...), "result.json does not say accuracy_last as it should"),
+        (change("result.json", accuracy_last=None), "result.json does not say accuracy_last as it should"),
+        (change("result.json", accuracy_last=float("nan")), "result.json does not say accuracy_last"),
+        (change("result.json", train_seconds="2", epochs="2"), "does not say epochs, train_seconds as it"),
+        (change("metrics.jsonl", accuracy=...), "metrics.jsonl does not say accuracy as it should"),
+        (put("environment.jsonl", ""), "environment.jsonl is empty"),
+        (change("environment.jsonl", threads=None, torch=...), "does not say torch, threads as it should"),
+        (put("load.json", '{"lo'), "load.json is cut short or not JSON"),
+        (put("load.json", ""), "load.json is cut short or not JSON"),
+        (put("load.json", "{}"), "load.json does not say load as it should"),
+        (put("config.yaml", ""), "config.yaml is not the whole config of a run"),
+        (put("config.yaml", "pruner: {_target_: a"), "config.yaml is not the whole config of a run"),
+        (put("config.yaml", "pruner: {_target_: a}\n"), "config.yaml is not the whole config of a run"),
     ],
 )
 def test_a_damaged_record_is_named_and_the_others_are_read(tmp_path, damage, words):
