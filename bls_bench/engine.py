@@ -32,6 +32,11 @@ class Engine:
         """Build model, optimizer and pruning state; raises InputError for sizes that do not fit."""
         self.config, self.data, self.fabric = config, data, fabric
         self.batch_size = share_batch(config, len(data.train), fabric.world_size)
+        if config.scorer.signal == "margin" and data.num_classes < 2:
+            raise InputError(
+                f"scorer=margin needs a data set of at least 2 classes, got {data.num_classes}: "
+                "take scorer=per_sample"
+            )
         self._one_step = Step(config, data, fabric, self.batch_size)
         self.model, self.optimizer = self._one_step.model, self._one_step.optimizer
         self.state = PruningState(
@@ -230,7 +235,7 @@ class Engine:
 
     def _scoring(self) -> dict[str, float]:
         """What a static pruner's scoring run took, and the pruned % with it counted as training."""
-        cost = self.config.pruner.cost
+        cost = self.state.pruner.cost
         if not cost:
             return {}
         share = cost["scoring_samples"] / (self.state.num_samples * self.state.epochs_asked)

@@ -10,15 +10,9 @@ from bls_bench.pruning.pruner import Epoch, annealing_start, check_fraction, che
 from bls_bench.pruning.rate import RatedPruner, dropped, lowest, spread
 from bls_bench.pruning.selection import Selection, permutation
 
-
-def widen_at(share: float) -> float:
-    """Return the r beyond which a target takes more candidates, where a `share` of all samples is dropped.
-
-    An exact number of drops adds the variance r / (1 - r) * sum of (l - their mean)^2 over the candidates to
-    the summed loss. For exponentially distributed losses this line stays within 2% of the least variance
-    that any number of candidates has, for shares up to 0.85; from 0.91 on all samples are candidates.
-    """
-    return 0.61 + 0.33 * share
+# A target takes more candidates rather than to drop these with a higher probability, which would make the
+# weights of the few that stay, 1 / (1 - r), larger than 5: training gets unsteady.
+WIDEN_AT = 0.8
 
 
 @dataclass(kw_only=True)
@@ -36,9 +30,9 @@ class InfoBatchPruner(RatedPruner):
     rescale, anneal: off in the ablations of Table 4.
 
     With a target, r is what this epoch needs, the number dropped is exact, and the weights are those of
-    this r: unbiased as ever. Both rates of `quantile` are scaled by one factor. Where r would pass
-    `widen_at` the candidates become more, the next ones in the order of the scores, in the end all; no
-    weight is above 1 / (1 - most) = 20.
+    this r: unbiased as ever. Both rates of `quantile` are scaled by one factor. Where r would pass WIDEN_AT
+    the candidates become more, the next ones in the order of the scores, in the end all; no weight is
+    above 1 / (1 - most) = 20.
     """
 
     delta: float = 0.875
@@ -111,11 +105,10 @@ class InfoBatchPruner(RatedPruner):
 
     def _sent_to_target(self, tiers: list[tuple[Tensor, float]], epoch: Epoch) -> list[tuple[Tensor, float]]:
         """Return the candidates with the drop rates that this epoch needs, more candidates if need be."""
-        share = self.share(epoch)
-        wanted, most = share * epoch.num_samples, widen_at(share)
-        sizes = [int(candidates.count_nonzero()) for candidates, _ in tiers]
-        if wanted > most * sum(sizes):
-            tiers = [(self._first(math.ceil(wanted / most), epoch), 1.0)]
+        wanted = self.share(epoch) * epoch.num_samples
+        most, sizes = WIDEN_AT, [int(candidates.count_nonzero()) for candidates, _ in tiers]
+        if wanted > WIDEN_AT * sum(sizes):
+            tiers = [(self._first(math.ceil(wanted / WIDEN_AT), epoch), 1.0)]
             most, sizes = self.most, [int(tiers[0][0].count_nonzero())]
         ratios = spread(wanted, sizes, [ratio for _, ratio in tiers], most)
         # Whole numbers are dropped, and the weights have to be those of what is dropped.

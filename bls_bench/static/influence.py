@@ -60,9 +60,9 @@ def second_moment(rows: Tensor) -> Tensor:
 
 
 def solved(matrix: Tensor, rows: Tensor) -> Tensor:
-    """Multiply the (n, k) rows, in place, by the inverse of the damped symmetric (k, k) float64 matrix."""
-    damping = max(DAMPING * float(matrix.diagonal().mean()), LEAST_DAMPING)
-    inverse = torch.linalg.inv(matrix + damping * torch.eye(len(matrix)))
+    """Damp the symmetric (k, k) float64 matrix and multiply the (n, k) rows by its inverse, both in place."""
+    matrix.diagonal().add_(max(DAMPING * float(matrix.diagonal().mean()), LEAST_DAMPING))
+    inverse = torch.linalg.inv(matrix)
     for block in rows.split(BLOCK):
         block.copy_(block.double() @ inverse)
     return rows

@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bls_bench import BLS, InfoBatch, RandomPruning, RePB, SeTa
-from bls_bench.pruning.infobatch import InfoBatchPruner, widen_at
+from bls_bench.pruning.infobatch import WIDEN_AT, InfoBatchPruner
 from bls_bench.pruning.pruner import Epoch, NoPruning
 from bls_bench.pruning.random import RandomPruner
 from bls_bench.pruning.rate import RatedPruner, lowest, spread
 from bls_bench.pruning.repb import RePBPruner
 from bls_bench.pruning.scorers import BatchLossScore, PerSampleLoss
+from bls_bench.pruning.selective_backprop import SelectiveBackpropPruner
 from bls_bench.pruning.seta import SeTaPruner, fitted
 
 from .helpers import RATED, make_state, run_epoch, skewed_losses
@@ -122,38 +123,15 @@ def test_infobatch_takes_the_next_candidates_rather_than_to_drop_more_of_them():
     losses = skewed_losses(N)
     low = int((losses < losses.mean()).sum())
     pruner = InfoBatchPruner(target=0.45, delta=1)
-    share = pruner.share(make_epoch(losses))
-    wanted, most = share * N, widen_at(share)
-    assert most * low < wanted < most * N
+    wanted = pruner.share(make_epoch(losses)) * N
+    assert WIDEN_AT * low < wanted < WIDEN_AT * N
     selection = pruner.select(make_epoch(losses))
-    candidates = math.ceil(wanted / most)
-    assert selection.prune_ratio == pytest.approx(most, abs=2 / candidates)
+    candidates = math.ceil(wanted / WIDEN_AT)
+    assert selection.prune_ratio == pytest.approx(WIDEN_AT, abs=2 / candidates)
     bound = losses.sort().values[candidates]
     assert torch.equal(selection.weights > 1, losses[selection.indices] < bound)
     # When all are candidates the rate rises, up to the cap.
     assert len(pruner.select(make_epoch(losses, used=6 * N))) == N - int(0.95 * N)
-
-
-def test_widening_leaves_hardly_more_variance_than_any_number_of_candidates():
-    losses = -torch.linspace(0.5 / N, 1 - 0.5 / N, N, dtype=torch.float64).flip(0).log()  # exponential
-    sizes = torch.arange(1, N + 1)
-    scatter = (losses**2).cumsum(0) - losses.cumsum(0) ** 2 / sizes  # of the n lowest around their mean
-    for share in (0.1, 0.3, 0.5, 0.7, 0.8, 0.85):
-        ratios = share * N / sizes
-        added = torch.where(ratios < 1, ratios / (1 - ratios) * scatter, torch.inf)
-        assert added[math.ceil(share * N / widen_at(share)) - 1] < 1.02 * added.min()
-
-
-def test_the_scores_matter_at_every_target_of_the_papers():
-    for target in (0.3, 0.5, 0.7):
-        pruner = InfoBatchPruner(target=target)
-        losses = skewed_losses(N)
-        epoch = make_epoch(losses, index=1, total=20)
-        selection = pruner.select(epoch)
-        assert selection.weights.unique().numel() == 2
-        whole = losses[selection.indices][selection.weights == 1]
-        assert whole.min() >= losses[selection.indices][selection.weights > 1].max()
-        assert len(whole) > N / 20  # the hardest are all trained on
 
 
 def test_the_rates_of_the_quantile_variant_keep_their_proportion():
@@ -194,6 +172,19 @@ def test_repb_reweights_by_history_under_a_target_too():
         if epoch:
             torch.testing.assert_close(selection.weights, epoch / visits[selection.indices].clamp(min=1))
         visits[selection.indices] += 1
+
+
+@pytest.mark.parametrize("make", [InfoBatchPruner, RandomPruner, RePBPruner, SelectiveBackpropPruner])
+def test_the_rate_that_is_told_is_zero_where_nothing_can_go_and_else_not(make):
+    state = make_state(make(target=0.5), n=1000, epochs=10)
+    for selection in run_all(state, lambda p: torch.ones(1000)):  # equal losses: none lies below their mean
+        assert (selection.prune_ratio > 0) == (len(selection) < 1000)
+
+
+@pytest.mark.parametrize("pruner", [InfoBatchPruner(), SelectiveBackpropPruner()])
+def test_an_epoch_without_scores_tells_no_rate(pruner):
+    selections = run_all(make_state(pruner, epochs=2), skewed_const)
+    assert selections[0].prune_ratio == 0
 
 
 class TestWithoutATarget:
@@ -305,7 +296,7 @@ def skewed_const(p):
     ],
 )
 def test_the_natural_share_is_what_happens_under_its_assumption(pruner, power):
-    """SeTa's groups are of one size; of evenly spread losses half lie below their mean, of their power more."""
+    """SeTa takes groups of one size; half of evenly spread losses lie below their mean, of a power more."""
     losses = torch.linspace(0, 1, N) ** power
     below_mean = (losses < losses.mean()).float().mean().item()
     state = make_state(pruner, n=N, epochs=30)

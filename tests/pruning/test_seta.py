@@ -100,3 +100,10 @@ def test_equal_scores_make_equal_chunks():
 def test_bad_settings(settings, message):
     with pytest.raises(ValueError, match=message):
         SeTaPruner(**settings)
+
+
+def test_fewer_samples_than_groups_make_fewer_groups():
+    for n in (1, 2, 4):
+        state = make_state(SeTaPruner(prune_ratio=0, num_groups=5, window_scale=0.2), n=n)
+        losses = torch.arange(n, dtype=torch.float32)
+        assert all(len(run_epoch(state, losses)[0]) for _ in range(10))

@@ -9,9 +9,10 @@ from bls_bench.pruning.infobatch import InfoBatchPruner
 from bls_bench.pruning.pruner import NoPruning, Pruner
 from bls_bench.pruning.random import RandomPruner
 from bls_bench.pruning.repb import RePBPruner
-from bls_bench.pruning.scorers import BatchLossScore, PerSampleLoss
+from bls_bench.pruning.scorers import BatchLossScore, PerSampleLoss, ResidualScore
 from bls_bench.pruning.selection import Selection
 from bls_bench.pruning.state import PruningState
+from bls_bench.pruning.ucb import UCBPruner
 from bls_bench.pruning.visits import PACK
 
 from .helpers import PRUNERS, SCORERS, make_state, record, run_epoch, skewed_losses
@@ -260,3 +261,14 @@ def test_an_epoch_goes_on_on_another_device():
         again.record(batch.indices, losses[batch.indices].to("meta"))
     with pytest.raises(ValueError, match="expected the loss on meta, as before, and got it on cpu"):
         again.record(batches[5].indices, losses[batches[5].indices])
+
+
+def test_a_pruner_and_a_scorer_serve_two_runs_that_know_nothing_of_each_other():
+    pruner, scorer = UCBPruner(prune_ratio=0.5), ResidualScore()
+    losses = skewed_losses(100)
+    runs = [[], []]
+    for chosen in runs:
+        state = make_state(pruner, scorer, n=100)
+        for _ in range(4):
+            chosen.append(run_epoch(state, losses)[0].indices)
+    assert all(map(torch.equal, *runs))

@@ -1,4 +1,4 @@
-"""The rows that the tests of every static pruner run over, observations made up for them, and their gradients."""
+"""The rows that the tests of every static pruner run over, and observations made up for them."""
 
 import pytest
 import torch

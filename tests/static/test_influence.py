@@ -13,10 +13,10 @@ from .helpers import chosen, generator, observations, plain_gradients
 pytestmark = pytest.mark.pruning
 
 
-def confident(margin, classes=4):
-    """Observations whose predictions are the targets, the surer the larger the margin."""
-    observed = observations(classes=classes)
-    return replace(observed, logits=observed.logits + margin * F.one_hot(observed.targets, classes))
+def confident(margin, wrong=0):
+    """Observations with predictions so many classes off the target, the surer the larger the margin."""
+    observed = observations(classes=4)
+    return replace(observed, logits=observed.logits + margin * F.one_hot((observed.targets + wrong) % 4, 4))
 
 
 def whole(left, right):
@@ -36,13 +36,14 @@ def test_influences_are_those_of_the_whole_damped_hessian(margin):
     assert set(kept.tolist()) == set(expected.norm(dim=1).topk(30).indices.tolist())
 
 
-@pytest.mark.parametrize("margin", [40, 110, -110])
-def test_certain_predictions_have_influences_too(margin):
-    """Of a margin of 110 float32 probabilities are 0 and 1, and so is the Hessian zero."""
-    left, right = influences(confident(margin))
-    assert whole(left, right).square().sum(1).float().isfinite().all()
+@pytest.mark.parametrize("margin", [40, 200])
+@pytest.mark.parametrize("wrong", [0, 1])
+def test_certain_predictions_have_influences_too(margin, wrong):
+    """By a margin of 200 float32 probabilities are 0 and 1, and the Hessian is zero."""
+    observed = confident(margin, wrong)
+    assert whole(*influences(observed)).square().sum(1).float().isfinite().all()
     for method in (Influence, DatasetPruning):
-        assert len(chosen(method(target=0.5, allow_empty_class=True), confident(margin))) == 30
+        assert len(chosen(method(target=0.5, allow_empty_class=True), observed)) == 30
 
 
 def test_what_dataset_pruning_leaves_out_cancels():

@@ -1,6 +1,7 @@
 """What is said to be needed is what is needed."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -9,12 +10,11 @@ from bls_bench.static import difficulty, gradients, influence, pruner
 from bls_bench.static.geometry import ContextualDiversity, Herding, KCenter
 from bls_bench.static.gradients import Craig
 from bls_bench.static.influence import DatasetPruning
+from bls_bench.static.random import StaticRandom
 
 from .helpers import STATIC, chosen, generator, observations
 
 pytestmark = pytest.mark.pruning
-
-N = 3000
 
 
 def peak(action):
@@ -40,22 +40,21 @@ def announced(monkeypatch):
     return said
 
 
-@pytest.mark.parametrize(("classes", "features"), [(2, 200), (200, 2)])
-@pytest.mark.parametrize("method", [each for each in STATIC if each.values[0] is not Craig])
-def test_no_method_takes_more_than_it_says(method, classes, features, announced, monkeypatch):
+@pytest.mark.parametrize("method", [each for each in STATIC if each.values[0] not in (StaticRandom, Craig)])
+def test_a_method_takes_what_it_says(method, announced, monkeypatch):
+    """Whether the outputs are what takes the memory, or the features."""
     for module in (difficulty, influence):
-        monkeypatch.setattr(module, "BLOCK", 16)
-    draw = generator()
-    observed = replace(
-        observations(n=N, classes=2, features=features),
-        num_classes=classes,
-        logits=torch.randn(N, classes, generator=draw),
-    )
+        monkeypatch.setattr(module, "BLOCK", 64)
     # The greedy ones need the same in each of their steps.
     few = method in (Herding, KCenter, ContextualDiversity)
     target = 0.98 if few else 0.02 if method is DatasetPruning else 0.5
-    most = peak(lambda: chosen(method(target=target, balanced=False, allow_empty_class=True), observed))
-    assert most < 1.1 * announced[-1]
+    chooser, ratios = method(target=target, balanced=False, allow_empty_class=True), []
+    for classes, features in ((2, 50), (50, 2)):
+        observed = observations(n=6000, classes=2, features=features)
+        logits = torch.randn(6000, classes, generator=generator())
+        observed = replace(observed, num_classes=classes, logits=logits)
+        ratios.append(peak(partial(chosen, chooser, observed)) / announced[-1])
+    assert 0.6 < max(ratios) < 1.1
 
 
 def test_craig_takes_what_it_says(announced):

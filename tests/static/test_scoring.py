@@ -6,9 +6,12 @@ import pytest
 import torch
 
 from bls_bench.config import CONF_DIR
+from bls_bench.data import memory
+from bls_bench.data.base import CPU
 from bls_bench.devices import make_fabric
 from bls_bench.errors import InputError
-from bls_bench.static import memory, scoring
+from bls_bench.models import Model
+from bls_bench.static import scoring
 from bls_bench.static.scoring import observe, prepare
 from bls_bench.stopping import Interrupted
 from bls_bench.train import run
@@ -65,7 +68,9 @@ def test_a_scoring_run_changes_nothing_but_the_choice(tmp_path):
         assert without_times(lines) == without_times(first)
 
 
-def test_what_is_observed_is_what_the_trained_model_says():
+def test_what_is_observed_is_what_the_trained_model_says(monkeypatch):
+    models, build = [], Model.build
+    monkeypatch.setattr(Model, "build", lambda *sizes: models.append(build(*sizes)) or models[-1])
     seen, _, data, _ = observed("pruner=static_grand", "pruner.scoring_epochs=3", "task.mixup=0.2")
     assert seen.logits.shape == (60, 10)
     assert seen.features.shape == (60, 64)
@@ -76,10 +81,11 @@ def test_what_is_observed_is_what_the_trained_model_says():
     assert torch.equal(seen.features, again.features)
     other = observed("pruner=static_grand", "pruner.scoring_epochs=3", "seed=1")[0]
     assert not torch.equal(seen.logits, other.logits)
-    # The logits are linear in the features.
-    inputs = torch.cat([seen.features, torch.ones(60, 1)], 1)
-    layer = torch.linalg.lstsq(inputs.double(), seen.logits.double()).solution
-    torch.testing.assert_close((inputs.double() @ layer).float(), seen.logits, atol=1e-3, rtol=1e-3)
+    model = models[0]
+    (inputs, _), *_ = data.train.plain().batches([torch.arange(60)], 0, CPU)
+    with torch.no_grad():
+        torch.testing.assert_close(model(inputs), seen.logits)
+        torch.testing.assert_close(model.head(seen.features), seen.logits)
 
 
 def test_the_history_tells_who_was_right_in_each_epoch():
@@ -133,6 +139,24 @@ def test_stop_and_resume_keep_the_choice_and_do_not_score_again(tmp_path, monkey
 def test_refused_by_the_scoring_run(overrides, message, tmp_path):
     with pytest.raises(InputError, match=message):
         train(tmp_path, *SMALL, *overrides, "pruner.scoring_epochs=1")
+
+
+def test_a_single_class_is_refused_before_anything_is_trained(monkeypatch):
+    config = small("pruner=static_margin")
+    data = dataclasses.replace(config.dataset.load(config.seed), num_classes=1)
+    monkeypatch.setattr(scoring, "observe", None)
+    with pytest.raises(InputError, match="pruner: Margin needs a data set of at least 2 classes, got 1: use"):
+        prepare(config, data, make_fabric(config.trainer))
+
+
+def test_the_observations_of_all_processes_have_to_fit(monkeypatch):
+    """64 features and 10 outputs of 60 samples fit exactly, for one process."""
+    _, *parts = observed("pruner=static_kcenter", "pruner.scoring_epochs=1")
+    monkeypatch.setattr(memory, "host_free", lambda: 4 * 60 * (64 + 10))
+    observe(*parts)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    with pytest.raises(InputError, match="pruner: the features and outputs of 60 samples need"):
+        observe(*parts)
 
 
 def test_observations_that_do_not_fit_say_so(tmp_path, monkeypatch):

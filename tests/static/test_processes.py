@@ -1,0 +1,93 @@
+"""Two processes keep the samples that one would keep."""
+
+import multiprocessing
+import os
+import socket
+
+import pytest
+import torch
+
+from bls_bench.devices import make_fabric
+from bls_bench.errors import InputError
+from bls_bench.models import Model
+from bls_bench.static import scoring
+from bls_bench.static.scoring import observe, prepare
+from tests.test_step import Perceptron
+
+from .test_scoring import small
+
+ROWS = torch.arange(51 * 3.0).view(51, 3)
+
+
+class Classifier(Perceptron):
+    def get_classifier(self):
+        return self.layers[-1]
+
+
+def parts(*overrides):
+    config = small("trainer.device=cpu", *overrides)
+    return config, config.dataset.load(config.seed), make_fabric(config.trainer)
+
+
+def scored():
+    """Return the outputs seen in a scoring run, and what CRAIG chooses by them."""
+    config, data, fabric = parts("pruner=static_craig", "pruner.scoring_epochs=2")
+    logits = observe(config, data, fabric).logits
+    prepare(config, data, fabric)
+    return logits, config.pruner.state_dict()
+
+
+def refused():
+    with pytest.raises(InputError) as error:
+        prepare(*parts("pruner=static_random", "pruner.balanced=true", "pruner.target=0.97"))
+    return str(error.value)
+
+
+def process(rank, port, folder):
+    here = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "GROUP_RANK": 0}
+    here |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test"}
+    os.environ.update({name: str(value) for name, value in here.items()})
+    Model.build = lambda *_: Classifier()
+    ends = *scored(), refused(), scoring._together(ROWS[rank::2], len(ROWS))
+    torch.save(ends, folder / f"{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    """What both processes have in the end; they are forked from one that has imported everything."""
+    folder = tmp_path_factory.mktemp("two")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    processes = [context.Process(target=process, args=(rank, port, folder)) for rank in range(2)]
+    for each in processes:
+        each.start()
+    for each in processes:
+        each.join(300)
+        each.kill()
+    assert [each.exitcode for each in processes] == [0, 0]
+    return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
+
+
+def test_both_keep_what_one_process_keeps(two, monkeypatch):
+    monkeypatch.setattr(Model, "build", lambda *_: Classifier())
+    logits, state = scored()
+    for other_logits, other, *_ in two:
+        torch.testing.assert_close(other_logits, logits, rtol=1e-5, atol=1e-6)
+        assert other["chosen"].tolist() == state["chosen"].tolist()
+        assert torch.equal(other["weights"], state["weights"])
+        assert other["cost"] == two[0][1]["cost"]
+
+
+def test_rows_are_in_order_where_one_process_has_one_more(two):
+    for *_, rows in two:
+        assert torch.equal(rows, ROWS)
+
+
+def test_both_refuse_with_the_same_line(two):
+    messages = {message for _, _, message, _ in two}
+    assert len(messages) == 1
+    assert "StaticRandom leaves class" in messages.pop()
