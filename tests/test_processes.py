@@ -1,8 +1,5 @@
 """Two processes make the steps that one would make."""
 
-import multiprocessing
-import os
-import socket
 from itertools import count
 from types import SimpleNamespace
 
@@ -21,6 +18,7 @@ from bls_bench.tracking import Tracker
 
 from .test_engine import StopAt, make_engine
 from .test_step import Perceptron
+from .two_processes import in_two_processes
 
 SHARED = ("trainer.accumulate=2", "trainer.grad_clip=1", "trainer.device=cpu", "seed=1")
 SWITCHES = (*SHARED, "trainer.ema=0.9")
@@ -99,34 +97,16 @@ def fit_by_unlike_clocks(rank):
     return len(saves)
 
 
-def process(rank, port, folder):
-    here = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "GROUP_RANK": 0}
-    here |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test"}
-    os.environ.update({name: str(value) for name, value in here.items()})
+def work(rank, folder):
     Model.build = lambda *_: Perceptron()
     ends = [weighted_run(*SWITCHES), sharded_run(folder / "checkpoint.pt")]
-    ends += [gradients(sharded=True), fit_by_unlike_clocks(rank)]
-    torch.save(ends, folder / f"{rank}.pt")
-    torch.distributed.destroy_process_group()
+    return [*ends, gradients(sharded=True), fit_by_unlike_clocks(rank)]
 
 
 @pytest.fixture(scope="module")
 def processes(tmp_path_factory):
-    """What both processes have in the end; they are forked from one that has imported everything."""
-    folder = tmp_path_factory.mktemp("two")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    processes = [context.Process(target=process, args=(rank, port, folder)) for rank in range(2)]
-    for each in processes:
-        each.start()
-    for each in processes:
-        each.join(300)
-        each.kill()
-    assert [each.exitcode for each in processes] == [0, 0]
-    return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(2)]
+    """What both processes have in the end."""
+    return in_two_processes(work, tmp_path_factory.mktemp("two"))
 
 
 @pytest.fixture(scope="module")

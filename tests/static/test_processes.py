@@ -1,9 +1,5 @@
 """Two processes keep the samples that one would keep."""
 
-import multiprocessing
-import os
-import socket
-
 import pytest
 import torch
 
@@ -13,6 +9,7 @@ from bls_bench.models import Model
 from bls_bench.static import scoring
 from bls_bench.static.scoring import observe, prepare
 from tests.test_step import Perceptron
+from tests.two_processes import in_two_processes
 
 from .test_scoring import small
 
@@ -43,33 +40,15 @@ def refused():
     return str(error.value)
 
 
-def process(rank, port, folder):
-    here = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "GROUP_RANK": 0}
-    here |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test"}
-    os.environ.update({name: str(value) for name, value in here.items()})
+def work(rank, _):
     Model.build = lambda *_: Classifier()
-    ends = *scored(), refused(), scoring._together(ROWS[rank::2], len(ROWS))
-    torch.save(ends, folder / f"{rank}.pt")
-    torch.distributed.destroy_process_group()
+    return *scored(), refused(), scoring._together(ROWS[rank::2], len(ROWS))
 
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
-    """What both processes have in the end; they are forked from one that has imported everything."""
-    folder = tmp_path_factory.mktemp("two")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    processes = [context.Process(target=process, args=(rank, port, folder)) for rank in range(2)]
-    for each in processes:
-        each.start()
-    for each in processes:
-        each.join(300)
-        each.kill()
-    assert [each.exitcode for each in processes] == [0, 0]
-    return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
+    """What both processes have in the end."""
+    return in_two_processes(work, tmp_path_factory.mktemp("two"))
 
 
 def test_both_keep_what_one_process_keeps(two, monkeypatch):
