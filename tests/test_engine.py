@@ -387,3 +387,10 @@ def test_evaluating_now_and_then_changes_nothing_but_what_is_known(tmp_path):
     assert rare["accuracy_last"] == every["accuracy_last"]
     assert rare["accuracy_best"] == max(value for value in known if value is not None)
     assert known[rare["best_epoch"]] == rare["accuracy_best"]
+
+
+def test_a_margin_needs_two_classes():
+    config = make_config(*TINY, "scorer=margin")
+    data = dataclasses.replace(config.dataset.load(config.seed), num_classes=1)
+    with pytest.raises(InputError, match="scorer=margin needs a data set of at least 2 classes, got 1"):
+        Engine(config, data, make_fabric(config.trainer))
