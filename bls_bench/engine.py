@@ -29,7 +29,7 @@ class Engine:
     """Trains one model on one data set."""
 
     def __init__(self, config: Config, data: Data, fabric: Fabric) -> None:
-        """Build model, optimizer and pruning state; raises InputError for sizes and classes that do not fit."""
+        """Build model, optimizer and pruning state; raises InputError for data that do not fit the config."""
         self.config, self.data, self.fabric = config, data, fabric
         self.batch_size = share_batch(config, len(data.train), fabric.world_size)
         if config.scorer.signal == "margin" and data.num_classes < 2:
