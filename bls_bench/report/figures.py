@@ -117,7 +117,7 @@ def correlation(table: Table, cells: Cells) -> Figure:
         panel.xaxis.get_major_locator().set_params(integer=True)
         if shown:
             _explain_dashes(panel, "predicted: 1/sqrt(1 + (B-1)(1-alpha)/(1+alpha))")
-            panel.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+            panel.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
     figure.suptitle(table.heading)
     return figure
 
