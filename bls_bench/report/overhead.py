@@ -15,6 +15,7 @@ from bls_bench.report.spec import Row, Table
 
 # The version of the record that this module reads: overhead.SCHEMA, not imported since that needs torch.
 SCHEMA = 1
+AGAIN = "delete it to measure again"
 CONTENT = ("samples", "batch_size", "image_size", "repeats", "overhead_seconds", "load", "environment")
 MILLION = 10**6
 # The names of a backbone in the record, in the papers' values and in the table.
@@ -41,12 +42,12 @@ def read(file: Path) -> dict[str, Any]:
     except (ValueError, TypeError, KeyError):
         known = False
     if not known:
-        raise InputError(f"{file} is no measurement of schema {SCHEMA}: delete it to measure again")
+        raise InputError(f"{file} is no measurement of schema {SCHEMA}: {AGAIN}")
     lacking = [name for name in CONTENT if name not in costs]
     lacking += [key for key, *_ in BACKBONES if key not in costs.get("step_seconds", ())]
     if lacking:
-        raise InputError(f"{file} does not say {', '.join(lacking)}: delete it to measure again")
-    check_environment(file, costs["environment"])
+        raise InputError(f"{file} does not say {', '.join(lacking)}: {AGAIN}")
+    check_environment(file, costs["environment"], remedy=AGAIN)
     return costs
 
 

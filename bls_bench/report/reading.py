@@ -17,14 +17,20 @@ VERSIONS = ("bls_bench", "commit", "torch", "torchvision", "timm", "python")
 MACHINE = ("platform", "device_name", "device")
 
 
-def check_environment(file: Path, line: dict[str, Any]) -> None:
+def check_environment(file: Path, line: dict[str, Any], remedy: str = AGAIN) -> None:
     """Raise InputError unless the line says on what machine, and with which versions, something was run."""
-    demand(file, line, ENVIRONMENT, known=MACHINE + VERSIONS)
+    demand(file, line, ENVIRONMENT, known=MACHINE + VERSIONS, remedy=remedy)
 
 
 def demand(
-    file: Path, line: dict[str, Any], numbers: Iterable[str], known: Iterable[str] = (), or_null: bool = False
+    file: Path,
+    line: dict[str, Any],
+    numbers: Iterable[str],
+    known: Iterable[str] = (),
+    or_null: bool = False,
+    remedy: str = AGAIN,
 ) -> None:
+    """Raise InputError unless the line has the `numbers`, finite (or null where allowed), and the `known`."""
     unfit = [name for name in known if name not in line]
     for name in numbers:
         value = line.get(name, math.nan)
@@ -32,10 +38,11 @@ def demand(
         if not finite and not (or_null and value is None):
             unfit.append(name)
     if unfit:
-        raise InputError(f"{file} does not say {', '.join(unfit)} as it should: {AGAIN}")
+        raise InputError(f"{file} does not say {', '.join(unfit)} as it should: {remedy}")
 
 
 def config(file: Path) -> dict[str, Any]:
+    """Read config.yaml; raises InputError where parts are missing that the tables read."""
     try:
         config = yaml.load(file.read_text(), yaml.CSafeLoader)
         config["pruner"]["_target_"], config["scorer"], config["trainer"]["batch_size"]
@@ -45,6 +52,7 @@ def config(file: Path) -> dict[str, Any]:
 
 
 def load(file: Path) -> float | None:
+    """Read load.json; None where nobody noted the load."""
     if not file.exists():
         return None
     (content,) = json_lines(file, whole=True)
@@ -53,6 +61,7 @@ def load(file: Path) -> float | None:
 
 
 def losses(file: Path, result: dict[str, Any]) -> np.ndarray | None:
+    """Map losses.npy, (2, epochs, N) float32; None where they were not kept."""
     if not file.exists():
         return None
     try:

@@ -14,7 +14,7 @@ from bls_bench.report.reading import AGAIN, check_environment, config, demand, j
 SCHEMA = 1
 # A run has the machine to itself while the load average is at most its threads and this much more.
 SPARE_LOAD = 0.5
-# What is read of each file: numbers, numbers that may be null, and what else has to be there.
+# What is read of result.json, and, where it may be null, of each epoch's line.
 RESULT = (
     "accuracy_last",
     "accuracy_best",
