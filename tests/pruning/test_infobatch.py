@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bls_bench.pruning.infobatch import InfoBatchPruner, quantile
@@ -107,7 +107,6 @@ def test_anneal_off_prunes_to_the_end():
     assert max(kept[1:]) < 500
 
 
-@settings(max_examples=40)
 @given(tenths=st.integers(0, 10), epochs=st.integers(1, 40))
 def test_annealing_starts_at_the_exact_epoch(tenths, epochs):
     """delta * E in exact arithmetic: 0.7 * 10 must be 7, whatever floating point makes of it."""

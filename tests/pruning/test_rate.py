@@ -300,7 +300,7 @@ def test_the_natural_share_is_what_happens_under_its_assumption(pruner, power):
     losses = torch.linspace(0, 1, N) ** power
     below_mean = (losses < losses.mean()).float().mean().item()
     state = make_state(pruner, n=N, epochs=30)
-    # RePB compares with those present: of them, new ones each time, one half is below.
+    # RePB compares with those present: of them, new ones each time, the same share is below.
     spreads = (losses[torch.randperm(N, generator=torch.Generator().manual_seed(e))] for e in range(30))
     for shuffled in spreads:
         run_epoch(state, shuffled if isinstance(pruner, RePBPruner) else losses, batch_size=200)
@@ -429,8 +429,11 @@ class TestBadInput:
         try:
             assert plan(delta) == epochs
         except ValueError as error:
-            _, _, named = str(error).partition("take delta=")
+            told = str(error)
+            _, _, named = told.partition("take delta=")
             if not named:
+                helps = make(delta=1.0)._reach(epochs) > make(delta=delta)._reach(epochs)
+                assert ("delta=1" in told) == helps
                 with pytest.raises(ValueError, match="cannot be reached"):
                     plan(1.0)
                 return

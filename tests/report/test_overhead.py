@@ -85,6 +85,13 @@ def test_a_record_that_lacks_something_is_named(tmp_path, name):
         overhead.read(overhead.path(tmp_path))
 
 
+def test_what_its_environment_lacks_is_no_reason_to_delete_the_results(tmp_path):
+    costs = COSTS | {"environment": {key: ENVIRONMENT[key] for key in ENVIRONMENT if key != "threads"}}
+    overhead.path(tmp_path).write_text(json.dumps(costs))
+    with pytest.raises(InputError, match=r"does not say threads as it should: delete it to measure again$"):
+        overhead.read(overhead.path(tmp_path))
+
+
 def test_seconds_of_a_cpu_are_not_set_against_those_of_a_gpu():
     table = spec.load("table9", "digits")
     assert overhead.ON_CPU in overhead.of_costs(table, COSTS).remarks
