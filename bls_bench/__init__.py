@@ -4,8 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bls_bench.pruning.loader import DataLoader
-    from bls_bench.pruning.methods import BLS, InfoBatch, RandomPruning, RePB, SeTa
+    from bls_bench.pruning.library.loader import DataLoader
+    from bls_bench.pruning.library.methods import BLS, InfoBatch, RandomPruning, RePB, SeTa
 
 __all__ = ["BLS", "DataLoader", "InfoBatch", "RandomPruning", "RePB", "SeTa"]
 
@@ -15,7 +15,7 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = "loader" if name == "DataLoader" else "methods"
-    return getattr(import_module(f"{__name__}.pruning.{module}"), name)
+    return getattr(import_module(f"{__name__}.pruning.library.{module}"), name)
 
 
 def __dir__() -> list[str]:

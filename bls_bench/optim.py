@@ -1,12 +1,18 @@
 """Optimizers (torch's and timm's) and learning-rate schedules that are functions of progress."""
 
+from __future__ import annotations
+
 import inspect
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import timm.optim
-import torch
-from torch import nn
+
+from bls_bench.system.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,18 +11,18 @@ from hydra.types import RunMode
 from lightning_fabric import Fabric
 from omegaconf import DictConfig
 
-from bls_bench import checkpoint
 from bls_bench.config import CONF_DIR, Config, load
-from bls_bench.devices import make_fabric
-from bls_bench.engine import Engine
-from bls_bench.errors import InputError
-from bls_bench.messages import EXPECTED, code_of, one_line, tell
+from bls_bench.engine import checkpoint
+from bls_bench.engine.devices import make_fabric
+from bls_bench.engine.loop import Engine
+from bls_bench.engine.scoring import prepare
+from bls_bench.engine.terminal import announce, report
 from bls_bench.pruning.checks import NonFiniteLossError
-from bls_bench.records import Record
-from bls_bench.static.scoring import prepare
-from bls_bench.stopping import Interrupted, StopSignal
-from bls_bench.summary import announce, report
-from bls_bench.tracking import Tracker
+from bls_bench.records.run import Record
+from bls_bench.records.tracking import Tracker
+from bls_bench.refusals import EXPECTED, code_of, one_line, tell
+from bls_bench.system.errors import InputError
+from bls_bench.system.stopping import Interrupted, StopSignal
 
 
 def main() -> None:

@@ -24,23 +24,22 @@ import torch
 from torch.utils.data import BatchSampler, RandomSampler
 from tqdm import tqdm
 
-from bls_bench.overhead import BATCH_SIZE, EPOCHS, Bookkeeping, batches_of, best_of, some_losses
-from bls_bench.pruning.handler import Handler
-from bls_bench.pruning.infobatch import InfoBatchPruner
-from bls_bench.pruning.pruner import NoPruning, Pruner
-from bls_bench.pruning.random import RandomPruner
-from bls_bench.pruning.repb import RePBPruner
-from bls_bench.pruning.scorers import (
-    BatchLossScore,
-    CentredBatchLossScore,
-    PerSampleLoss,
-    RandomScore,
-    ResidualScore,
-    Scorer,
-)
-from bls_bench.pruning.seta import SeTaPruner
+from bls_bench.bench.overhead import BATCH_SIZE, EPOCHS, Bookkeeping, batches_of, best_of, some_losses
+from bls_bench.pruning.library.handler import Handler
+from bls_bench.pruning.pruner import Pruner
+from bls_bench.pruning.pruners.infobatch import InfoBatchPruner
+from bls_bench.pruning.pruners.none import NoPruning
+from bls_bench.pruning.pruners.random import RandomPruner
+from bls_bench.pruning.pruners.repb import RePBPruner
+from bls_bench.pruning.pruners.seta import SeTaPruner
+from bls_bench.pruning.scorer import Scorer
+from bls_bench.pruning.scorers.bls import BatchLossScore
+from bls_bench.pruning.scorers.bls_centered import CentredBatchLossScore
+from bls_bench.pruning.scorers.per_sample import PerSampleLoss
+from bls_bench.pruning.scorers.random import RandomScore
+from bls_bench.pruning.scorers.residual import ResidualScore
 from bls_bench.pruning.state import PruningState
-from bls_bench.records import device_name
+from bls_bench.records.run import device_name
 
 SELECTION_ALONE = 50_000_000  # samples from which on only the selection is measured
 

@@ -19,8 +19,7 @@ import torch
 import torchvision
 from scipy.stats import bootstrap
 
-from bls_bench.records import device_name
-from bls_bench.throughput import (
+from bls_bench.bench.throughput import (
     Setting,
     Timing,
     engine,
@@ -30,6 +29,7 @@ from bls_bench.throughput import (
     plain_input,
     write_images,
 )
+from bls_bench.records.run import device_name
 
 PARTS: dict[str, Callable[[Setting], list[Timing]]] = {
     "plain, input alone": plain_input,

@@ -4,9 +4,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from bls_bench.errors import InputError
-from bls_bench.report import overhead, spec
+from bls_bench.experiments import spec
+from bls_bench.report import overhead
 from bls_bench.report.output import render_all
+from bls_bench.system.errors import InputError
 
 
 def main() -> int:
@@ -30,8 +31,8 @@ def main() -> int:
     records, failed = arguments.results / "runs", []
     if not arguments.render:
         # These need torch and Hydra, which take longer than the rendering.
-        from bls_bench.overhead import measure_once
-        from bls_bench.report import sweep
+        from bls_bench.bench.overhead import measure_once
+        from bls_bench.experiments import sweep
 
         for table in tables:
             if table.kind == "overhead":

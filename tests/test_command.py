@@ -90,7 +90,7 @@ def test_help_lists_every_group_and_its_options(here, tmp_path):
 def test_cfg_job_shows_the_composed_config(here, tmp_path):
     code, out, _ = here("pruner=bls_seta", "scorer.alpha=0.9", "--cfg", "job")
     assert code == 0
-    assert "_target_: bls_bench.pruning.seta.SeTaPruner" in out
+    assert "_target_: bls_bench.pruning.pruners.seta.SeTaPruner" in out
     assert "alpha: 0.9" in out
     assert not list(tmp_path.iterdir())
 

@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from bls_bench.config import CONF_DIR, GROUPS
-from bls_bench.engine import share_batch
-from bls_bench.errors import InputError
-from bls_bench.pruning.infobatch import InfoBatchPruner
-from bls_bench.pruning.scorers import BatchLossScore, RandomScore
-from bls_bench.pruning.seta import SeTaPruner
+from bls_bench.engine.loop import share_batch
+from bls_bench.pruning.pruners.infobatch import InfoBatchPruner
+from bls_bench.pruning.pruners.seta import SeTaPruner
+from bls_bench.pruning.scorers.bls import BatchLossScore
+from bls_bench.pruning.scorers.random import RandomScore
+from bls_bench.system.errors import InputError
 
 from .helpers import make_config
 

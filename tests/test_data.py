@@ -26,11 +26,12 @@ from sklearn.datasets import load_digits
 from torchvision.datasets import CIFAR10, CIFAR100
 from torchvision.transforms.v2 import functional as vision
 
-from bls_bench.data import CIFAR, Digits, ImageFolder, Split, cifar
+from bls_bench.data import CIFAR, Digits, ImageFolder, Split
 from bls_bench.data.augment import CropFlip, Cutout, ResizedCrop
 from bls_bench.data.base import CPU
 from bls_bench.data.split import MemorySplit, Pixels
-from bls_bench.errors import InputError
+from bls_bench.system.errors import InputError
+from bls_bench.tasks.classification import cifar
 
 ROOT = Path(__file__).parents[1]
 ARCHIVE = ROOT.parent / "shared" / "data" / "cifar10-jpeg.tar.xz"

@@ -9,13 +9,13 @@ import signal
 import pytest
 import torch
 
-from bls_bench import checkpoint
-from bls_bench.correlation import score_loss_correlation
-from bls_bench.devices import make_fabric
-from bls_bench.engine import Engine
-from bls_bench.errors import InputError
+from bls_bench.engine import checkpoint
+from bls_bench.engine.correlation import score_loss_correlation
+from bls_bench.engine.devices import make_fabric
+from bls_bench.engine.loop import Engine
 from bls_bench.pruning.checks import NonFiniteLossError
-from bls_bench.stopping import Interrupted
+from bls_bench.system.errors import InputError
+from bls_bench.system.stopping import Interrupted
 from bls_bench.train import run
 
 from .helpers import TINY, make_config, metrics, train, without_times
@@ -119,7 +119,7 @@ def test_dropout_noise_goes_on_where_it_stopped(tmp_path, monkeypatch):
         model.fc = torch.nn.Sequential(torch.nn.Dropout(0.5), model.fc)
         return model
 
-    monkeypatch.setattr("bls_bench.models.Model.build", with_dropout)
+    monkeypatch.setattr("bls_bench.tasks.classification.models.Model.build", with_dropout)
     _, whole = train(tmp_path / "whole", *overrides)
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
         patch.setattr("bls_bench.train.StopSignal", lambda: StopAt(9))

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from bls_bench.errors import InputError
-from bls_bench.stopping import Interrupted
+from bls_bench.system.errors import InputError
+from bls_bench.system.stopping import Interrupted
 
 from .helpers import make_config, train, without_times
 from .test_config import BATCH_LOSS_TASK

@@ -3,13 +3,14 @@
 import pytest
 import torch
 
-from bls_bench.data import ImageFolder, memory
+from bls_bench.data import ImageFolder
 from bls_bench.data.base import CPU
 from bls_bench.data.files import FolderSplit
-from bls_bench.data.memory import keep_in_memory
 from bls_bench.data.split import MemorySplit
 from bls_bench.data.transfer import to_device
-from bls_bench.errors import InputError
+from bls_bench.system import memory
+from bls_bench.system.errors import InputError
+from bls_bench.system.memory import keep_in_memory
 
 from .test_data import random_images, read, write_tree
 

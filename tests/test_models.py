@@ -8,8 +8,8 @@ from hydra.utils import get_class
 from omegaconf import OmegaConf
 from torch import nn
 
-from bls_bench.errors import InputError
-from bls_bench.models import Model, small_patch
+from bls_bench.system.errors import InputError
+from bls_bench.tasks.classification.models import Model, small_patch
 
 NODES = sorted((Path(__file__).parents[1] / "conf" / "model").glob("*.yaml"))
 NAMES = sorted(node.stem for node in NODES if node.stem != "timm")

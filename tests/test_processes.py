@@ -8,13 +8,13 @@ import torch
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 
-from bls_bench import engine as engine_module
-from bls_bench import evaluation
 from bls_bench.data.split import MemorySplit, Pixels
-from bls_bench.models import Model
-from bls_bench.sharding import shard
-from bls_bench.stopping import StopSignal
-from bls_bench.tracking import Tracker
+from bls_bench.engine import evaluation
+from bls_bench.engine import loop as engine_module
+from bls_bench.engine.sharding import shard
+from bls_bench.records.tracking import Tracker
+from bls_bench.system.stopping import StopSignal
+from bls_bench.tasks.classification.models import Model
 
 from .test_engine import StopAt, make_engine
 from .test_step import Perceptron

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from bls_bench import checkpoint
-from bls_bench.errors import InputError
-from bls_bench.records import Record, device_name, write
+from bls_bench.engine import checkpoint
+from bls_bench.records.run import Record, device_name, write
+from bls_bench.system.errors import InputError
 from bls_bench.train import run
 
 from .helpers import TINY, make_config, train

@@ -5,10 +5,10 @@ import time
 import pytest
 import torch
 
-from bls_bench.pruning.infobatch import InfoBatchPruner
-from bls_bench.pruning.repb import RePBPruner
-from bls_bench.pruning.scorers import BatchLossScore
-from bls_bench.pruning.seta import SeTaPruner
+from bls_bench.pruning.pruners.infobatch import InfoBatchPruner
+from bls_bench.pruning.pruners.repb import RePBPruner
+from bls_bench.pruning.pruners.seta import SeTaPruner
+from bls_bench.pruning.scorers.bls import BatchLossScore
 from bls_bench.pruning.state import PruningState
 
 IMAGENET = 1_281_167

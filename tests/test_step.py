@@ -7,13 +7,13 @@ from timm.data import Mixup
 from torch import nn
 from torch.nn import functional as F
 
-from bls_bench import step as step_module
-from bls_bench.errors import InputError
-from bls_bench.models import Model
+from bls_bench.engine import step as step_module
 from bls_bench.optim import Optimizer
 from bls_bench.pruning.signals import gradient_norm
-from bls_bench.stopping import Interrupted
-from bls_bench.tasks.mixing import Mixing, rebuilt_losses
+from bls_bench.system.errors import InputError
+from bls_bench.system.stopping import Interrupted
+from bls_bench.tasks.classification.mixing import Mixing, rebuilt_losses
+from bls_bench.tasks.classification.models import Model
 from bls_bench.train import run
 
 from .helpers import TINY, make_config, metrics, train, without_times
@@ -314,7 +314,7 @@ def test_rounded_products_are_for_gpus_and_left_to_no_other_run(monkeypatch, tmp
     _, plain = train(tmp_path)
     _, rounded = train(tmp_path, "trainer.precision=tf32", "trainer.device=cpu")
     assert without_times(rounded) == without_times(plain)
-    from bls_bench.devices import make_fabric
+    from bls_bench.engine.devices import make_fabric
 
     def fabric(precision):
         return make_fabric(make_config(f"trainer.precision={precision}", "trainer.device=cpu").trainer)

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from bls_bench.errors import InputError
-from bls_bench.stopping import Interrupted
+from bls_bench.system.errors import InputError
+from bls_bench.system.stopping import Interrupted
 from bls_bench.train import run
 
 from .helpers import TINY, make_config, metrics, train, without_times

@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from bls_bench.throughput import Setting, engine, engine_input, in_turn, plain, plain_input, write_images
+from bls_bench.bench.throughput import (
+    Setting,
+    engine,
+    engine_input,
+    in_turn,
+    plain,
+    plain_input,
+    write_images,
+)
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "bench_train.py"
 
@@ -28,7 +36,7 @@ def test_an_epoch_has_all_images_and_its_parts_add_up(part, setting):
 
 @pytest.mark.parametrize("part", [engine_input, plain_input])
 def test_the_input_alone_is_whole_epochs(part, setting, monkeypatch):
-    monkeypatch.setattr("bls_bench.throughput.INPUT_SECONDS", 0.05)
+    monkeypatch.setattr("bls_bench.bench.throughput.INPUT_SECONDS", 0.05)
     (timing,) = part(setting)
     assert timing.images % 60 == 0
     assert timing.data == timing.seconds >= 0.05

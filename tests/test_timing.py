@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from bls_bench.engine import Engine
-from bls_bench.stopping import Interrupted
-from bls_bench.timing import PARTS, Clock
+from bls_bench.engine.loop import Engine
+from bls_bench.system.clock import PARTS, Clock
+from bls_bench.system.stopping import Interrupted
 
 from .helpers import train
 from .test_engine import StopAt

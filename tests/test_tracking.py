@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bls_bench.pruning.checks import NonFiniteLossError
-from bls_bench.tracking import WandbLogger, has_api_key
+from bls_bench.records.tracking import WandbLogger, has_api_key
 
 from .helpers import TINY, make_config, train
 

@@ -3,11 +3,15 @@
 torchvision's v2 transforms draw once per call: given a batch, they would crop all its images alike.
 """
 
-from dataclasses import dataclass
+from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bls_bench.system.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,9 @@ class ResizedCrop:
         # grid_sample counts from -1 at the first pixel's outer edge to 1 at the last one's.
         y, x = ((2 * position + 1) / self.size - 1 for position in (y, x))
         rows, columns = y[:, :, None].expand(-1, -1, self.size), x[:, None, :].expand(-1, self.size, -1)
-        return F.grid_sample(images.float(), torch.stack([columns, rows], 3), align_corners=False)
+        return torch.nn.functional.grid_sample(
+            images.float(), torch.stack([columns, rows], 3), align_corners=False
+        )
 
 
 @dataclass(frozen=True)

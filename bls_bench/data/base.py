@@ -1,13 +1,17 @@
 """What every data set offers: a training and a test split that yield whole batches on the device."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import torch
-from torch import Tensor
+from bls_bench.system.errors import InputError
+from bls_bench.system.lazy import torch
 
-from bls_bench.errors import InputError
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 CPU = torch.device("cpu")
 
@@ -27,7 +31,7 @@ class Split(Protocol):
 
     def __len__(self) -> int: ...
 
-    def plain(self) -> "Split":
+    def plain(self) -> Split:
         """The same samples without the augmentation of whole batches; random crops of files stay."""
         ...
 

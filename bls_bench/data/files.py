@@ -1,19 +1,23 @@
 """The split whose images are decoded as they are needed."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
 from PIL import Image
-from torch import Tensor
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from bls_bench.data.split import BatchSplit, MemorySplit, Pixels
 from bls_bench.data.transfer import to_device
-from bls_bench.errors import InputError
-from bls_bench.streams import stream
+from bls_bench.system.errors import InputError
+from bls_bench.system.lazy import torch
+from bls_bench.system.streams import stream
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class FolderSplit(BatchSplit):
@@ -50,7 +54,7 @@ class FolderSplit(BatchSplit):
         return MemorySplit(images, self.targets, self.pixels, self.seed)
 
     def _images(self, index_batches: Sequence[Tensor], epoch: int, device: torch.device) -> Iterator[Tensor]:
-        loader = DataLoader(
+        loader = torch.utils.data.DataLoader(
             _Files(self.paths, self.transform, self.seed, epoch),
             batch_sampler=[batch.tolist() for batch in index_batches],
             num_workers=self.workers,

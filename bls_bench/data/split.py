@@ -1,17 +1,21 @@
 """How a split makes batches of pixels, and the split whose images lie on the training device."""
 
+from __future__ import annotations
+
 import copy
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import repeat
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from bls_bench.data.augment import CropFlip, Cutout, ResizedCrop
 from bls_bench.data.base import memory_format
-from bls_bench.streams import stream
+from bls_bench.system.lazy import torch
+from bls_bench.system.streams import stream
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class BatchSplit:
     def __len__(self) -> int:
         return len(self.targets)
 
-    def plain(self) -> "BatchSplit":
+    def plain(self) -> BatchSplit:
         """See `Split.plain`."""
         split = copy.copy(self)
         split.pixels = Pixels(self.pixels.mean, self.pixels.std)

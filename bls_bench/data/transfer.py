@@ -1,9 +1,14 @@
 """Batches on their way to the training device."""
 
-from collections.abc import Iterable, Iterator
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from bls_bench.system.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def to_device(batches: Iterable[Tensor], device: torch.device) -> Iterator[Tensor]:

@@ -1,13 +1,16 @@
 """What is refused of the losses that training reports."""
 
-from typing import Any
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
-from bls_bench.pruning.scorers import Scorer
+from bls_bench.pruning.scorer import Scorer
 from bls_bench.pruning.selection import marked
 from bls_bench.pruning.visits import Visits
+from bls_bench.system.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class NonFiniteLossError(ValueError):

@@ -1,8 +1,15 @@
 """One-dimensional k-means without a Python loop over samples."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
-from torch import Tensor
+
+from bls_bench.system.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def kmeans1d(values: Tensor, k: int, max_iterations: int = 300) -> Tensor:

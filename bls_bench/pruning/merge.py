@@ -1,17 +1,10 @@
 """Bring the visits of all processes together, once an epoch and exactly."""
 
-import torch
-import torch.distributed as dist
-from torch import Tensor
+from __future__ import annotations
 
 from bls_bench.pruning.visits import Visits
-
-
-def process_rank() -> tuple[int, int]:
-    """Return this process' rank and the number of processes; (0, 1) without torch.distributed."""
-    if dist.is_available() and dist.is_initialized():
-        return dist.get_rank(), dist.get_world_size()
-    return 0, 1
+from bls_bench.system.lazy import torch
+from bls_bench.system.processes import gather, process_rank
 
 
 def merge(visits: Visits) -> Visits:
@@ -36,16 +29,3 @@ def merge(visits: Visits) -> Visits:
         batches_per_process=[len(part) for part in sizes],
         signals=torch.cat(signals) if any(len(part) for part in signals) else None,
     )
-
-
-def gather(values: Tensor) -> list[Tensor]:
-    """All-gather (n,) tensors whose lengths may differ between processes; the result is on the CPU."""
-    device = torch.device("cuda") if dist.get_backend() == "nccl" else torch.device("cpu")
-    lengths = [torch.zeros(1, dtype=torch.int64, device=device) for _ in range(dist.get_world_size())]
-    dist.all_gather(lengths, torch.tensor([len(values)], device=device))
-    longest = max(int(length) for length in lengths)
-    padded = torch.zeros(longest, dtype=values.dtype, device=device)
-    padded[: len(values)] = values.to(device)
-    parts = [torch.empty_like(padded) for _ in lengths]
-    dist.all_gather(parts, padded)
-    return [part[: int(length)].cpu() for part, length in zip(parts, lengths, strict=True)]

@@ -1,15 +1,18 @@
 """What the bandits share: a moving average of each sample's scores, and of their spread."""
 
-from dataclasses import dataclass
-from typing import Any
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from bls_bench.pruning.pruner import Epoch, check_fraction
 from bls_bench.pruning.rate import RatedPruner
 from bls_bench.pruning.selection import Selection, marked
 from bls_bench.pruning.visits import Visits
+from bls_bench.system.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(kw_only=True)

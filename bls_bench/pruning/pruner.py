@@ -1,14 +1,17 @@
 """What every pruner is: a choice of samples from scores."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bls_bench.pruning.selection import Selection, permutation
 from bls_bench.pruning.visits import Visits
+from bls_bench.system.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -80,14 +83,6 @@ class Pruner:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what `state_dict` gave."""
-
-
-@dataclass(kw_only=True)
-class NoPruning(Pruner):
-    """Full data: every sample in every epoch, in a fresh random order."""
-
-    def select(self, epoch: Epoch) -> Selection:
-        return epoch.everything()
 
 
 def annealing_start(delta: float, num_epochs: int) -> int:

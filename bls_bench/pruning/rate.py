@@ -1,14 +1,18 @@
 """Rate control: what to prune in each epoch so that the whole run prunes a wanted share."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass, fields, replace
-from typing import ClassVar
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar
 
 from bls_bench.pruning.pruner import Epoch, Pruner, check_rate
 from bls_bench.pruning.selection import permutation
+from bls_bench.system.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 # The least that a ratio is taken for when ratios are scaled: 0 could not be scaled up.
 TINY = 1e-9

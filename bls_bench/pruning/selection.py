@@ -1,11 +1,16 @@
 """The samples of one epoch, in training order, and the weights of their losses."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import torch
-from torch import Tensor
+from bls_bench.system.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 # Batches sliced at a time: enough to be fast, too few for their small tensors to take much memory.
 BLOCK = 256
@@ -59,7 +64,7 @@ class Selection:
         generator: torch.Generator,
         weights: Tensor | None = None,
         prune_ratio: float | None = None,
-    ) -> "Selection":
+    ) -> Selection:
         """Shuffle the samples where `chosen`, (N,) bool, is true; `weights` (N,) float32 is by sample."""
         indices = chosen.nonzero().squeeze(1).to(index_type(len(chosen)))
         indices = indices.index_select(0, permutation(len(indices), generator)).long()
@@ -90,7 +95,7 @@ class Selection:
                 means.append(weight[full:].mean())
             yield from map(Batch, part.split(batch_size), weight.split(batch_size), means)
 
-    def shard(self, rank: int, world_size: int) -> "Selection":
+    def shard(self, rank: int, world_size: int) -> Selection:
         """Return the part of process `rank`: every `world_size`-th sample.
 
         All parts have the same length K // world_size, so every process makes the same number of steps
@@ -103,7 +108,7 @@ class Selection:
         part = slice(rank, shared, world_size)
         return Selection(self.indices[part], None if self.weights is None else self.weights[part])
 
-    def weights_to(self, device: torch.device | str) -> "Selection":
+    def weights_to(self, device: torch.device | str) -> Selection:
         """Return the selection with its weights on `device`, one transfer for the whole epoch."""
         return self if self.weights is None else Selection(self.indices, self.weights.to(device))
 

@@ -3,16 +3,21 @@
 All take logits (b, classes) and return (b,) float32. Targets are (b,) int64 classes.
 """
 
-from collections.abc import Callable
+from __future__ import annotations
 
-from torch import Tensor
-from torch.nn import functional as F
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from bls_bench.system.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def errors(logits: Tensor, targets: Tensor) -> Tensor:
     """Return p - y, (b, classes): the gradient of the cross-entropy with respect to the logits."""
     probabilities = logits.float().softmax(1)
-    return probabilities - F.one_hot(targets, logits.shape[1])
+    return probabilities - torch.nn.functional.one_hot(targets, logits.shape[1])
 
 
 def error_norm(logits: Tensor, targets: Tensor) -> Tensor:

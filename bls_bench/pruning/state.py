@@ -1,19 +1,24 @@
 """The state of pruning over a run: scores, counts, and the epoch that is open."""
 
+from __future__ import annotations
+
 import copy
 import warnings
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from bls_bench.pruning.checks import check_batch, check_visits
-from bls_bench.pruning.merge import merge, process_rank
+from bls_bench.pruning.merge import merge
 from bls_bench.pruning.pruner import Epoch, Pruner
-from bls_bench.pruning.scorers import Scorer
+from bls_bench.pruning.scorer import Scorer
 from bls_bench.pruning.selection import Selection
 from bls_bench.pruning.visits import VisitLog, Visits
-from bls_bench.streams import stream
+from bls_bench.system.lazy import torch
+from bls_bench.system.processes import process_rank
+from bls_bench.system.streams import stream
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 # The keys of a saved state.
 SAVED = {"num_samples", "pruner", "scorer", "seed", "epoch", "scores", "counts", "selected", "selection"}

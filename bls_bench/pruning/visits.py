@@ -1,9 +1,14 @@
 """What one epoch observed: which samples, in which batches, with which losses."""
 
-from dataclasses import dataclass, field
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bls_bench.system.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from statistics import fmean
 
-from bls_bench.report import published, statistics
-from bls_bench.report.manifest import Keys
-from bls_bench.report.published import Published
+from bls_bench.experiments import published
+from bls_bench.experiments.manifest import Keys
+from bls_bench.experiments.published import Published
+from bls_bench.experiments.spec import Column, Row, Table
+from bls_bench.report import statistics
 from bls_bench.report.runs import Run, Runs
-from bls_bench.report.spec import Column, Row, Table
 
 MISSING = "missing"
 HEADER = (

@@ -13,9 +13,9 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bls_bench.experiments.spec import Table
 from bls_bench.report import spectra
 from bls_bench.report.cells import Cell, Cells
-from bls_bench.report.spec import Table
 
 CURVES = {
     "accuracy": "Test accuracy %",

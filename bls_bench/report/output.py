@@ -5,11 +5,12 @@ from pathlib import Path
 
 from matplotlib import pyplot as plt
 
-from bls_bench.errors import InputError
-from bls_bench.report import cells, manifest, overhead, page, render, section, spec
+from bls_bench.experiments import manifest, spec
+from bls_bench.experiments.spec import Table
+from bls_bench.report import cells, overhead, page, render, section
 from bls_bench.report.runs import Runs
 from bls_bench.report.section import Section
-from bls_bench.report.spec import Table
+from bls_bench.system.errors import InputError
 
 
 def render_all(results: Path, records: Path, wanted: Iterable[Table]) -> list[str]:

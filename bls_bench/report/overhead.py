@@ -4,14 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bls_bench.errors import InputError
-from bls_bench.report import published
+from bls_bench.experiments import published
+from bls_bench.experiments.published import Published
+from bls_bench.experiments.spec import Row, Table
 from bls_bench.report.cells import MISSING
-from bls_bench.report.published import Published
 from bls_bench.report.reading import check_environment
 from bls_bench.report.runs import SPARE_LOAD, machine
 from bls_bench.report.section import Block, Section, doubts, versions
-from bls_bench.report.spec import Row, Table
+from bls_bench.system.errors import InputError
 
 # The version of the record that this module reads: overhead.SCHEMA, not imported since that needs torch.
 SCHEMA = 1

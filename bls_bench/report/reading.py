@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from bls_bench.errors import InputError
+from bls_bench.system.errors import InputError
 
 AGAIN = "delete its folder to train the run again"
 ENVIRONMENT = ("threads", "processes", "cpu_count")

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from bls_bench.errors import InputError
 from bls_bench.report.reading import AGAIN, check_environment, config, demand, json_lines, load, losses
+from bls_bench.system.errors import InputError
 
 # The version of the records that this module reads: records.SCHEMA, not imported since that needs torch.
 SCHEMA = 1
@@ -26,7 +26,7 @@ RESULT = (
 )
 METRICS = ("accuracy", "pruned_percent_epoch", "score_loss_spearman")
 # Where the pruners live that ask no scorer: what a scorer would have told them is no property of theirs.
-SCORELESS = ("bls_bench.pruning.pruner.", "bls_bench.pruning.random.", "bls_bench.static.")
+SCORELESS = ("bls_bench.pruning.pruner.", "bls_bench.pruning.pruners.random.", "bls_bench.static.")
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Run:
     """A finished run. config, result, metrics, environments: the contents of its files.
 
     load: the load average that only the runner of the tables notes. losses: (2, epochs, N) float32, see
-    bls_bench.losses. Both are None where they were not kept.
+    bls_bench.records.loss_table. Both are None where they were not kept.
     """
 
     path: Path

@@ -8,11 +8,11 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from bls_bench.experiments.published import Published
+from bls_bench.experiments.spec import Table
 from bls_bench.report import figures, spectra
 from bls_bench.report.cells import HEADER, Cell, Cells
-from bls_bench.report.published import Published
 from bls_bench.report.reading import VERSIONS
-from bls_bench.report.spec import Table
 
 LEGEND = (
     "Accuracy: after the last epoch, mean ± sample standard deviation over n seeds.",

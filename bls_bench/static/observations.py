@@ -1,9 +1,14 @@
 """What a scoring run saw of every training sample."""
 
-from dataclasses import dataclass, replace
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from bls_bench.system.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,7 @@ class Observations:
         return len(self.targets)
 
     @classmethod
-    def unseen(cls, targets: Tensor, num_classes: int) -> "Observations":
+    def unseen(cls, targets: Tensor, num_classes: int) -> Observations:
         """The observations of no scoring run at all."""
         nothing = torch.zeros(len(targets), 0)
         return cls(targets, num_classes, nothing, nothing, nothing.T.bool())
@@ -37,7 +42,7 @@ class Observations:
         """Return the memory that the features and outputs of so many samples take."""
         return 4 * count * (self.logits.shape[1] + self.features.shape[1])
 
-    def at(self, indices: Tensor) -> "Observations":
+    def at(self, indices: Tensor) -> Observations:
         """Return those of the (n,) samples `indices`."""
         return replace(
             self,

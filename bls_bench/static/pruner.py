@@ -1,16 +1,18 @@
 """What every static pruner is: a choice of samples, made once."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch
-from torch import Tensor, nn
-
-from bls_bench.data.memory import host_free
 from bls_bench.pruning.pruner import Epoch, Pruner, check_rate
 from bls_bench.pruning.selection import Selection, marked
-from bls_bench.static.memory import shortage
 from bls_bench.static.observations import Observations
+from bls_bench.system.lazy import torch
+from bls_bench.system.memory import host_free, shortage
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
 @dataclass(kw_only=True)

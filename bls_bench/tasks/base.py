@@ -1,8 +1,11 @@
 """What a task is: how a batch becomes a loss and a metric."""
 
-from typing import ClassVar, Protocol
+from __future__ import annotations
 
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
 class Task(Protocol):

@@ -10,9 +10,9 @@ from torch.utils.data import Dataset, IterableDataset
 
 from bls_bench import BLS, InfoBatch, RandomPruning, RePB, SeTa
 from bls_bench.pruning.checks import NonFiniteLossError
-from bls_bench.pruning.infobatch import InfoBatchPruner
-from bls_bench.pruning.repb import RePBPruner
-from bls_bench.pruning.seta import SeTaPruner
+from bls_bench.pruning.pruners.infobatch import InfoBatchPruner
+from bls_bench.pruning.pruners.repb import RePBPruner
+from bls_bench.pruning.pruners.seta import SeTaPruner
 
 from .helpers import HANDLERS, Planted, bls, expect, loader_of, planted, train
 

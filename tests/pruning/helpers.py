@@ -5,25 +5,23 @@ from functools import partial
 import pytest
 import torch
 
-from bls_bench.pruning.epsilon_greedy import EpsilonGreedyPruner
-from bls_bench.pruning.importance import ImportancePruner
-from bls_bench.pruning.infobatch import InfoBatchPruner
-from bls_bench.pruning.pruner import NoPruning
-from bls_bench.pruning.random import RandomPruner
-from bls_bench.pruning.repb import RePBPruner
-from bls_bench.pruning.repb_importance import RePBImportancePruner
-from bls_bench.pruning.scorers import (
-    BatchLossScore,
-    CentredBatchLossScore,
-    PerSampleLoss,
-    RandomScore,
-    ResidualScore,
-)
-from bls_bench.pruning.selective_backprop import SelectiveBackpropPruner
-from bls_bench.pruning.seta import SeTaPruner
-from bls_bench.pruning.signal_scorers import GradientNorm
+from bls_bench.pruning.pruners.epsilon_greedy import EpsilonGreedyPruner
+from bls_bench.pruning.pruners.importance import ImportancePruner
+from bls_bench.pruning.pruners.infobatch import InfoBatchPruner
+from bls_bench.pruning.pruners.none import NoPruning
+from bls_bench.pruning.pruners.random import RandomPruner
+from bls_bench.pruning.pruners.repb import RePBPruner
+from bls_bench.pruning.pruners.repb_importance import RePBImportancePruner
+from bls_bench.pruning.pruners.selective_backprop import SelectiveBackpropPruner
+from bls_bench.pruning.pruners.seta import SeTaPruner
+from bls_bench.pruning.pruners.ucb import UCBPruner
+from bls_bench.pruning.scorers.bls import BatchLossScore
+from bls_bench.pruning.scorers.bls_centered import CentredBatchLossScore
+from bls_bench.pruning.scorers.gradient_norm import GradientNorm
+from bls_bench.pruning.scorers.per_sample import PerSampleLoss
+from bls_bench.pruning.scorers.random import RandomScore
+from bls_bench.pruning.scorers.residual import ResidualScore
 from bls_bench.pruning.state import PruningState
-from bls_bench.pruning.ucb import UCBPruner
 
 PRUNERS = [
     pytest.param(NoPruning, id="none"),

@@ -6,14 +6,14 @@ from functools import partial
 import pytest
 import torch
 
-from bls_bench.pruning.epsilon_greedy import EpsilonGreedyPruner, epsilon_greedy
-from bls_bench.pruning.importance import ImportancePruner, inclusion
 from bls_bench.pruning.moving import moving
 from bls_bench.pruning.pruner import Epoch
-from bls_bench.pruning.repb_importance import RePBImportancePruner
+from bls_bench.pruning.pruners.epsilon_greedy import EpsilonGreedyPruner, epsilon_greedy
+from bls_bench.pruning.pruners.importance import ImportancePruner, inclusion
+from bls_bench.pruning.pruners.repb_importance import RePBImportancePruner
+from bls_bench.pruning.pruners.selective_backprop import SelectiveBackpropPruner, percentiles
+from bls_bench.pruning.pruners.ucb import UCBPruner
 from bls_bench.pruning.selection import largest, systematic
-from bls_bench.pruning.selective_backprop import SelectiveBackpropPruner, percentiles
-from bls_bench.pruning.ucb import UCBPruner
 
 from .helpers import make_state, run_epoch, skewed_losses
 

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bls_bench.pruning.infobatch import InfoBatchPruner, quantile
-from bls_bench.pruning.scorers import BatchLossScore
+from bls_bench.pruning.pruners.infobatch import InfoBatchPruner, quantile
+from bls_bench.pruning.scorers.bls import BatchLossScore
 
 from .helpers import make_state, run_epoch, skewed_losses
 

@@ -9,14 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bls_bench import BLS, InfoBatch, RandomPruning, RePB, SeTa
-from bls_bench.pruning.infobatch import WIDEN_AT, InfoBatchPruner
-from bls_bench.pruning.pruner import Epoch, NoPruning
-from bls_bench.pruning.random import RandomPruner
+from bls_bench.pruning.pruner import Epoch
+from bls_bench.pruning.pruners.infobatch import WIDEN_AT, InfoBatchPruner
+from bls_bench.pruning.pruners.none import NoPruning
+from bls_bench.pruning.pruners.random import RandomPruner
+from bls_bench.pruning.pruners.repb import RePBPruner
+from bls_bench.pruning.pruners.selective_backprop import SelectiveBackpropPruner
+from bls_bench.pruning.pruners.seta import SeTaPruner, fitted
 from bls_bench.pruning.rate import RatedPruner, lowest, spread
-from bls_bench.pruning.repb import RePBPruner
-from bls_bench.pruning.scorers import BatchLossScore, PerSampleLoss
-from bls_bench.pruning.selective_backprop import SelectiveBackpropPruner
-from bls_bench.pruning.seta import SeTaPruner, fitted
+from bls_bench.pruning.scorers.bls import BatchLossScore
+from bls_bench.pruning.scorers.per_sample import PerSampleLoss
 
 from .helpers import RATED, make_state, run_epoch, skewed_losses
 

@@ -4,7 +4,7 @@ import math
 import pytest
 import torch
 
-from bls_bench.pruning.repb import RePBPruner
+from bls_bench.pruning.pruners.repb import RePBPruner
 
 from .helpers import make_state, run_epoch, skewed_losses
 

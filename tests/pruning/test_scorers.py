@@ -6,16 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from bls_bench.pruning.pruner import NoPruning
-from bls_bench.pruning.random import RandomPruner
-from bls_bench.pruning.scorers import (
-    RUNNING_MEAN_DECAY,
-    BatchLossScore,
-    CentredBatchLossScore,
-    PerSampleLoss,
-    RandomScore,
-    ResidualScore,
-)
+from bls_bench.pruning.pruners.none import NoPruning
+from bls_bench.pruning.pruners.random import RandomPruner
+from bls_bench.pruning.running_mean import RUNNING_MEAN_DECAY
+from bls_bench.pruning.scorers.bls import BatchLossScore
+from bls_bench.pruning.scorers.bls_centered import CentredBatchLossScore
+from bls_bench.pruning.scorers.per_sample import PerSampleLoss
+from bls_bench.pruning.scorers.random import RandomScore
+from bls_bench.pruning.scorers.residual import ResidualScore
 
 from .helpers import make_state, run_epoch, skewed_losses
 

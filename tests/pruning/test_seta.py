@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bls_bench.pruning.scorers import BatchLossScore
-from bls_bench.pruning.seta import SeTaPruner, window
+from bls_bench.pruning.pruners.seta import SeTaPruner, window
+from bls_bench.pruning.scorers.bls import BatchLossScore
 
 from .helpers import make_state, run_epoch, skewed_losses
 
@@ -40,7 +40,7 @@ def test_selection_matches_a_plain_implementation(window_scale):
         selection, _ = run_epoch(state, losses)
         if epoch > 0:
             # The same draw, then everything else sample by sample.
-            from bls_bench.streams import stream
+            from bls_bench.system.streams import stream
 
             drawn = torch.randperm(n, generator=stream(0, "select", epoch))[: int(n * (1 - ratio))].tolist()
             known = [s for s in state_scores if s == s]

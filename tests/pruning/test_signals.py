@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from bls_bench.pruning import signals
-from bls_bench.pruning.pruner import NoPruning
-from bls_bench.pruning.scorers import PerSampleLoss
-from bls_bench.pruning.signal_scorers import Entropy, GradientNorm
+from bls_bench.pruning.pruners.none import NoPruning
+from bls_bench.pruning.scorers.entropy import Entropy
+from bls_bench.pruning.scorers.gradient_norm import GradientNorm
+from bls_bench.pruning.scorers.per_sample import PerSampleLoss
 
 from .helpers import make_state, run_epoch, skewed_losses
 

@@ -5,14 +5,17 @@ import pytest
 import torch
 
 from bls_bench.pruning.checks import NonFiniteLossError
-from bls_bench.pruning.infobatch import InfoBatchPruner
-from bls_bench.pruning.pruner import NoPruning, Pruner
-from bls_bench.pruning.random import RandomPruner
-from bls_bench.pruning.repb import RePBPruner
-from bls_bench.pruning.scorers import BatchLossScore, PerSampleLoss, ResidualScore
+from bls_bench.pruning.pruner import Pruner
+from bls_bench.pruning.pruners.infobatch import InfoBatchPruner
+from bls_bench.pruning.pruners.none import NoPruning
+from bls_bench.pruning.pruners.random import RandomPruner
+from bls_bench.pruning.pruners.repb import RePBPruner
+from bls_bench.pruning.pruners.ucb import UCBPruner
+from bls_bench.pruning.scorers.bls import BatchLossScore
+from bls_bench.pruning.scorers.per_sample import PerSampleLoss
+from bls_bench.pruning.scorers.residual import ResidualScore
 from bls_bench.pruning.selection import Selection
 from bls_bench.pruning.state import PruningState
-from bls_bench.pruning.ucb import UCBPruner
 from bls_bench.pruning.visits import PACK
 
 from .helpers import PRUNERS, SCORERS, make_state, record, run_epoch, skewed_losses

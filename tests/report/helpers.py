@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from bls_bench.report import spec
+from bls_bench.experiments import spec
 
 FIXTURE = Path(__file__).parent / "fixture"
 EXPECTED = Path(__file__).parent / "expected"
@@ -31,7 +31,7 @@ def write_record(root, key, accuracy, pruned=0.0, seconds=10.0, load=None, **res
     """Write the record of a run of two epochs; `load` is what the runner of the tables noted."""
     folder = Path(root) / key
     folder.mkdir(parents=True)
-    pruner = {"_target_": "bls_bench.pruning.infobatch.InfoBatchPruner"}
+    pruner = {"_target_": "bls_bench.pruning.pruners.infobatch.InfoBatchPruner"}
     config = {"pruner": pruner, "scorer": {"alpha": 0.5}, "trainer": {"batch_size": 32}}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     (folder / "environment.jsonl").write_text(json.dumps(ENVIRONMENT) + "\n")

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from bls_bench.report import cells, overhead, render, spec
+from bls_bench.experiments import spec
+from bls_bench.report import cells, overhead, render
 from bls_bench.report.runs import Runs
 from bls_bench.report.section import Block, Section, of_runs
 from tests.report.test_overhead import COSTS

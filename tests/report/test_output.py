@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 import bls_bench
-from bls_bench.report import cells, figures, manifest, spec
+from bls_bench.experiments import manifest, spec
+from bls_bench.report import cells, figures
 from bls_bench.report.figures import predicted_correlation
 from bls_bench.report.output import render_all
 from bls_bench.report.runs import Runs

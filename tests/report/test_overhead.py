@@ -4,10 +4,11 @@ import json
 
 import pytest
 
-from bls_bench import overhead as measuring
-from bls_bench.errors import InputError
-from bls_bench.report import overhead, render, spec
+from bls_bench.bench import overhead as measuring
+from bls_bench.experiments import spec
+from bls_bench.report import overhead, render
 from bls_bench.report.output import render_all
+from bls_bench.system.errors import InputError
 from tests.report.helpers import ENVIRONMENT
 
 COSTS = {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bls_bench.report.published import disagreements, find, values
+from bls_bench.experiments.published import disagreements, find, values
 
 C100 = {"dataset": "CIFAR100", "metric": "acc"}
 

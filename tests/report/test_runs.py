@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bls_bench import records
-from bls_bench.errors import InputError
+from bls_bench.records import run as records
 from bls_bench.report import runs
 from bls_bench.report.runs import Runs
+from bls_bench.system.errors import InputError
 from tests.report.helpers import write_record
 
 CONF = Path(__file__).parents[2] / "conf"

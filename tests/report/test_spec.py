@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from bls_bench.errors import InputError
-from bls_bench.report import spec
-from bls_bench.report.published import find
-from bls_bench.report.sweep import cell_keys
+from bls_bench.experiments import spec
+from bls_bench.experiments.published import find
+from bls_bench.experiments.sweep import cell_keys
+from bls_bench.system.errors import InputError
 
 NAMES = [name for name in spec.names() if spec.load(name, "digits").kind != "overhead"]
 # The papers print no values for these figures, and none has the correlation.

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from bls_bench.errors import InputError
-from bls_bench.report import cells, figures, runs, spec, spectra
+from bls_bench.experiments import spec
+from bls_bench.report import cells, figures, runs, spectra
 from bls_bench.report.runs import Runs
 from bls_bench.report.section import of_runs
+from bls_bench.system.errors import InputError
 from tests.report.helpers import write_record
 
 EPOCHS, SAMPLES = 2, 100

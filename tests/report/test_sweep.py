@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bls_bench.report import manifest, spec, sweep
+from bls_bench.experiments import manifest, spec, sweep
 from bls_bench.train import main
 from tests.report.helpers import use_fixture_tables, write_record
 

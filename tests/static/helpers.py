@@ -4,21 +4,23 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from bls_bench.static.boundary import DeepFool
-from bls_bench.static.difficulty import (
-    EL2N,
-    Entropy,
-    Forgetting,
-    GraNd,
-    LeastConfidence,
-    Margin,
-    ProxyTopK,
-)
-from bls_bench.static.geometry import ContextualDiversity, Herding, KCenter
-from bls_bench.static.gradients import Craig, Glister
-from bls_bench.static.influence import DatasetPruning, Influence
+from bls_bench.static.methods.proxy_topk import ProxyTopK
+from bls_bench.static.methods.static_contextual_diversity import ContextualDiversity
+from bls_bench.static.methods.static_craig import Craig
+from bls_bench.static.methods.static_deepfool import DeepFool
+from bls_bench.static.methods.static_dp import DatasetPruning
+from bls_bench.static.methods.static_el2n import EL2N
+from bls_bench.static.methods.static_entropy import Entropy
+from bls_bench.static.methods.static_forgetting import Forgetting
+from bls_bench.static.methods.static_glister import Glister
+from bls_bench.static.methods.static_grand import GraNd
+from bls_bench.static.methods.static_herding import Herding
+from bls_bench.static.methods.static_influence import Influence
+from bls_bench.static.methods.static_kcenter import KCenter
+from bls_bench.static.methods.static_least_confidence import LeastConfidence
+from bls_bench.static.methods.static_margin import Margin
+from bls_bench.static.methods.static_random import StaticRandom
 from bls_bench.static.observations import Observations
-from bls_bench.static.random import StaticRandom
 
 STATIC = [
     pytest.param(method, id=method.__name__)

@@ -8,24 +8,26 @@ import torch
 from torch.nn import functional as F
 
 from bls_bench.pruning.pruner import Epoch
-from bls_bench.pruning.scorers import PerSampleLoss
+from bls_bench.pruning.scorers.per_sample import PerSampleLoss
 from bls_bench.pruning.state import PruningState
 from bls_bench.static import gradients
-from bls_bench.static.boundary import OVERSHOOT, DeepFool, deepfool
-from bls_bench.static.difficulty import (
-    EL2N,
-    Entropy,
-    Forgetting,
-    GraNd,
-    LeastConfidence,
-    Margin,
-    ProxyTopK,
-)
-from bls_bench.static.geometry import ContextualDiversity, Herding, KCenter, herding
-from bls_bench.static.gradients import Craig, Glister, facility_location, glister, gradient_similarity
-from bls_bench.static.influence import DatasetPruning, Influence
+from bls_bench.static.methods.proxy_topk import ProxyTopK
+from bls_bench.static.methods.static_contextual_diversity import ContextualDiversity
+from bls_bench.static.methods.static_craig import Craig, facility_location, gradient_similarity
+from bls_bench.static.methods.static_deepfool import OVERSHOOT, DeepFool, deepfool
+from bls_bench.static.methods.static_dp import DatasetPruning
+from bls_bench.static.methods.static_el2n import EL2N
+from bls_bench.static.methods.static_entropy import Entropy
+from bls_bench.static.methods.static_forgetting import Forgetting
+from bls_bench.static.methods.static_glister import Glister, glister
+from bls_bench.static.methods.static_grand import GraNd
+from bls_bench.static.methods.static_herding import Herding, herding
+from bls_bench.static.methods.static_influence import Influence
+from bls_bench.static.methods.static_kcenter import KCenter
+from bls_bench.static.methods.static_least_confidence import LeastConfidence
+from bls_bench.static.methods.static_margin import Margin
+from bls_bench.static.methods.static_random import StaticRandom
 from bls_bench.static.pruner import apportioned
-from bls_bench.static.random import StaticRandom
 
 from .helpers import STATIC, chosen, generator, observations, plain_gradients, probabilities
 

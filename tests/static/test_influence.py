@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from bls_bench.static.influence import DAMPING, DatasetPruning, Influence, cancelling, influences
+from bls_bench.static.influence import DAMPING, influences
+from bls_bench.static.methods.static_dp import DatasetPruning, cancelling
+from bls_bench.static.methods.static_influence import Influence
 
 from .helpers import chosen, generator, observations, plain_gradients
 

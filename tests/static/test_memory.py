@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from bls_bench.static import difficulty, gradients, influence, pruner
-from bls_bench.static.geometry import ContextualDiversity, Herding, KCenter
-from bls_bench.static.gradients import Craig
-from bls_bench.static.influence import DatasetPruning
-from bls_bench.static.random import StaticRandom
+from bls_bench.static.methods.static_contextual_diversity import ContextualDiversity
+from bls_bench.static.methods.static_craig import Craig
+from bls_bench.static.methods.static_dp import DatasetPruning
+from bls_bench.static.methods.static_herding import Herding
+from bls_bench.static.methods.static_kcenter import KCenter
+from bls_bench.static.methods.static_random import StaticRandom
 
 from .helpers import STATIC, chosen, generator, observations
 

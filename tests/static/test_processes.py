@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from bls_bench.devices import make_fabric
-from bls_bench.errors import InputError
-from bls_bench.models import Model
-from bls_bench.static import scoring
-from bls_bench.static.scoring import observe, prepare
+from bls_bench.engine import scoring
+from bls_bench.engine.devices import make_fabric
+from bls_bench.engine.scoring import observe, prepare
+from bls_bench.system.errors import InputError
+from bls_bench.tasks.classification.models import Model
 from tests.test_step import Perceptron
 from tests.two_processes import in_two_processes
 

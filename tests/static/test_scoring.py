@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from bls_bench.config import CONF_DIR
-from bls_bench.data import memory
 from bls_bench.data.base import CPU
-from bls_bench.devices import make_fabric
-from bls_bench.errors import InputError
-from bls_bench.models import Model
-from bls_bench.static import scoring
-from bls_bench.static.scoring import observe, prepare
-from bls_bench.stopping import Interrupted
+from bls_bench.engine import scoring
+from bls_bench.engine.devices import make_fabric
+from bls_bench.engine.scoring import observe, prepare
+from bls_bench.system import memory
+from bls_bench.system.errors import InputError
+from bls_bench.system.stopping import Interrupted
+from bls_bench.tasks.classification.models import Model
 from bls_bench.train import run
 from tests.helpers import TINY, make_config, metrics, train, without_times
 from tests.test_config import BATCH_LOSS_TASK

@@ -1,0 +1,1 @@
+"""What things cost: the bookkeeping, and training with it."""

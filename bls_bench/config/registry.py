@@ -1,0 +1,126 @@
+"""The names that people type for the parts of a run, and the classes that they stand for.
+
+Nothing is listed here that a folder tells: a pruner or scorer is the class of the module that bears its name,
+and a task's folder says in its `PARTS` which task, data sets and models it brings.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+from collections.abc import Sequence
+from functools import cache
+from types import ModuleType
+
+from bls_bench.data.base import Dataset
+from bls_bench.optim import Optimizer, Schedule
+from bls_bench.pruning.pruner import Pruner
+from bls_bench.pruning.scorer import Scorer
+from bls_bench.records.tracking import Logger
+from bls_bench.system.errors import InputError
+from bls_bench.system.settings import Part
+from bls_bench.tasks.base import Model, Task
+
+BASES: dict[str, type[Part]] = {
+    "dataset": Dataset,
+    "model": Model,
+    "task": Task,
+    "optimizer": Optimizer,
+    "scheduler": Schedule,
+    "pruner": Pruner,
+    "scorer": Scorer,
+    "logger": Logger,
+}
+GROUPS = tuple(BASES)
+# Groups whose options are modules of these packages.
+FOLDERS = {
+    "pruner": ("bls_bench.pruning.pruners", "bls_bench.static.methods"),
+    "scorer": ("bls_bench.pruning.scorers",),
+}
+# Groups of a few classes that share a module.
+OWN = {
+    "optimizer": {"timm": "bls_bench.optim:Optimizer"},
+    "scheduler": {
+        "constant": "bls_bench.optim:Constant",
+        "cosine": "bls_bench.optim:Cosine",
+        "onecycle": "bls_bench.optim:OneCycle",
+    },
+    "logger": {
+        "none": "bls_bench.records.tracking:Logger",
+        "wandb": "bls_bench.records.tracking:WandbLogger",
+    },
+}
+
+
+@cache
+def names(group: str) -> dict[str, str]:
+    """Return the names of a group's parts, each with `module:class`, or `module` for its only class."""
+    found = dict(OWN.get(group, {}))
+    for package in FOLDERS.get(group, ()):
+        found |= {name: f"{package}.{name}" for name in _modules(package)}
+    for task in _modules("bls_bench.tasks"):
+        module = importlib.import_module(f"bls_bench.tasks.{task}")
+        if module.__name__ != "bls_bench.tasks.base":
+            found |= {name: f"{module.__name__}.{at}" for name, at in module.PARTS.get(group, {}).items()}
+    return found
+
+
+def _modules(package: str) -> list[str]:
+    return sorted(module.name for module in pkgutil.iter_modules(importlib.import_module(package).__path__))
+
+
+def resolve(group: str, target: object, plugins: Sequence[str]) -> type[Part]:
+    """Return the class that `_target_` names: a name of this registry, or the path of a plugin's class.
+
+    Raises InputError for an unknown name, a module that `plugins` does not name, something else than
+    a dataclass of the group's kind, and a package that is not installed.
+    """
+    key, known = f"{group}._target_={target}", names(group)
+    if not isinstance(target, str) or not target:
+        raise InputError(f"{group}._target_ must be one of {', '.join(sorted(known))}, got {target!r}")
+    if "." in target:
+        found = _plugin(key, target, plugins)
+    elif target in known:
+        found = _own(known[target], BASES[group])
+    else:
+        raise InputError(f"{key} is unknown, allowed are {', '.join(sorted(known))}")
+    if not (isinstance(found, type) and dataclasses.is_dataclass(found) and issubclass(found, BASES[group])):
+        raise InputError(f"{key} must be a dataclass that is a {BASES[group].__name__}")
+    for package in found.requires:
+        if importlib.util.find_spec(package) is None:
+            raise InputError(
+                f"{group}={target} needs {package}, which is not installed: "
+                f"pip install 'bls_bench[{found.extra}]'"
+            )
+    return found
+
+
+def _own(at: str, base: type[Part]) -> object:
+    module, _, name = at.partition(":")
+    loaded = importlib.import_module(module)
+    return getattr(loaded, name) if name else only_class(loaded, base)
+
+
+def only_class(module: ModuleType, base: type[Part]) -> type:
+    """Return the one public subclass of `base` that a module defines itself."""
+    (found,) = (
+        value
+        for name, value in inspect.getmembers(module, inspect.isclass)
+        if issubclass(value, base) and value.__module__ == module.__name__ and not name.startswith("_")
+    )
+    return found
+
+
+def _plugin(key: str, target: str, plugins: Sequence[str]) -> object:
+    module, _, name = target.rpartition(".")
+    if not any(f"{module}.".startswith(f"{plugin}.") for plugin in plugins):
+        raise InputError(
+            f"{key} is no part of this project: to import a module of your own, name it as plugins=[{module}]"
+        )
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise InputError(f"{key}: {' '.join(str(error).split())}") from None

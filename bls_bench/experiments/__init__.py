@@ -1,0 +1,1 @@
+"""The papers' tables as runs: which there are, and how they are trained."""

@@ -1,0 +1,1 @@
+"""The library: three lines in any training loop."""

@@ -1,0 +1,1 @@
+"""The dynamic pruners, a method a file, named as people type it."""

@@ -1,0 +1,14 @@
+"""Full data: the baseline that leaves nothing out."""
+
+from dataclasses import dataclass
+
+from bls_bench.pruning.pruner import Epoch, Pruner
+from bls_bench.pruning.selection import Selection
+
+
+@dataclass(kw_only=True)
+class NoPruning(Pruner):
+    """Full data: every sample in every epoch, in a fresh random order."""
+
+    def select(self, epoch: Epoch) -> Selection:
+        return epoch.everything()

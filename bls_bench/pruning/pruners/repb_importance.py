@@ -1,0 +1,69 @@
+"""RePB with importance sampling inside its windows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bls_bench.pruning.pruner import Epoch, check_fraction
+from bls_bench.pruning.pruners.importance import inclusion, kept_share
+from bls_bench.pruning.pruners.repb import RePBPruner
+from bls_bench.pruning.selection import systematic
+from bls_bench.pruning.visits import Visits
+from bls_bench.system.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(kw_only=True)
+class RePBImportancePruner(RePBPruner):
+    """RePB (ICLR 2026, Table 9) with the sampling of Salaun et al. (2023) in place of its threshold.
+
+    A sample of a window stays with a probability in proportion to its score, 1 - prune_ratio on average over
+    the window; `smoothing` is the share of the window's mean score that is mixed in. All else is RePB's.
+    """
+
+    smoothing: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_fraction("smoothing", self.smoothing)
+        # The last epoch: its samples, (M,) int64, their scores, (M,), and the sizes of its windows.
+        self._seen = torch.zeros(0, dtype=torch.int64)
+        self._scores, self._sizes = torch.zeros(0), torch.zeros(0, dtype=torch.int64)
+
+    def observe(self, visits: Visits, scores: Tensor) -> None:
+        super().observe(visits, scores)
+        self._seen, self._scores = visits.indices, scores.index_select(0, visits.indices)
+        self._sizes = self._window_sizes(visits)
+
+    def natural_share(self, num_epochs: int, below_mean: float = 0.5) -> float:
+        kept = 1 - self.prune_ratio
+        epochs = self.prunable(num_epochs)
+        shares = [self.prune_ratio if self.resample else 1 - kept**e for e in epochs]
+        return sum(shares) / num_epochs
+
+    def _lucky(self, epoch: Epoch) -> Tensor:
+        return self._drawn(epoch, self.prune_ratio)
+
+    def _sent_to_target(self, epoch: Epoch) -> tuple[Tensor, float]:
+        rho = self.share(epoch)
+        if not self.resample:  # all are left out that are absent already
+            rho = max(1 - (1 - rho) * epoch.num_samples / max(len(self._seen), 1), 0.0)
+        return self._drawn(epoch, rho), rho
+
+    def _drawn(self, epoch: Epoch, rho: float) -> Tensor:
+        pool = epoch.num_samples if self.resample else len(self._seen)
+        stay = kept_share(rho, pool)
+        chances = torch.full((epoch.num_samples,), stay if self.resample else 0.0, dtype=torch.float64)
+        chances[self._seen] = inclusion(self._scores, self._sizes, stay, self.smoothing)
+        return systematic(chances, epoch.generator)
+
+    def state_dict(self) -> dict[str, Any]:
+        windows = {"seen": self._seen, "scores": self._scores, "sizes": self._sizes}
+        return {**super().state_dict(), **windows}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self._seen, self._scores, self._sizes = state["seen"], state["scores"], state["sizes"]

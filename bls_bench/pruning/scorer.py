@@ -1,0 +1,51 @@
+"""What every scorer is: how the losses of an epoch become scores."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from bls_bench.pruning.visits import Visits
+from bls_bench.system.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Scorer:
+    """Base of all scorers: turns the visits of one epoch into scores.
+
+    per_sample: whether the losses of the single samples are needed, or batch losses are enough.
+    signal: what is needed of each sample beside its loss: None, or one of `pruning.signals.SIGNALS`.
+    below_mean: the share of the scores that is taken to lie below their mean, to foretell what is pruned.
+    """
+
+    per_sample: ClassVar[bool] = False
+    signal: ClassVar[str | None] = None
+    below_mean: ClassVar[float] = 0.5
+
+    def update(self, scores: Tensor, counts: Tensor, visits: Visits, generator: torch.Generator) -> None:
+        """Write the new scores into `scores`, in place.
+
+        scores: (N,) float32, NaN where a sample has no score yet (all of them at first); counts: (N,)
+        int32, visits of each sample before this epoch; visits: no sample occurs twice.
+        """
+        raise NotImplementedError
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
+
+
+class SignalScore(Scorer):
+    """The last observed signal of the sample itself; see `bls_bench.pruning.signals` for each.
+
+    Base of the scorers below, which differ in the signal alone. They need a task that classifies.
+    """
+
+    per_sample: ClassVar[bool] = True
+    below_mean: ClassVar[float] = 0.75
+
+    def update(self, scores: Tensor, counts: Tensor, visits: Visits, generator: torch.Generator) -> None:
+        scores.scatter_(0, visits.indices, visits.signals)

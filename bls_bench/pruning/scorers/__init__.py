@@ -1,0 +1,1 @@
+"""The scorers, one a file, named as people type it."""

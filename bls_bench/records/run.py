@@ -1,0 +1,153 @@
+"""The record of a run on disk: config, environment, metrics, checkpoint and result."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock, Timeout
+
+from bls_bench.system.errors import InputError
+from bls_bench.system.lazy import torch
+from bls_bench.version import __version__
+
+SCHEMA = 1
+PACKAGES = ("torchvision", "timm", "numpy")
+
+
+class Record:
+    """The folder `<root>/<key>/`, held by one process at a time.
+
+    config.yaml: all values the run came from. environment.jsonl: versions and device, a line each time
+    the run was started. metrics.jsonl: a line an epoch. result.json: the outcome, written last and by
+    rename, so a run that has one is over. checkpoint.pt: there while the run is not.
+
+    Both metrics and result hold seconds: `train_seconds` for the steps, and of these `data_seconds`
+    waiting for the next batch and `compile_seconds` in torch.compile; beside them `select_seconds` for
+    all that pruning does between epochs and `eval_seconds`. `images_per_second` is what was trained on
+    by the training time less compilation. `peak_memory_mib` counts the tensors of an epoch on a GPU, and
+    on a CPU the whole process since its start.
+    """
+
+    def __init__(self, root: str, key: str, config: dict[str, Any]) -> None:
+        """Open the folder, made if need be.
+
+        Raises InputError if it cannot be written, or another process is at work in it.
+        """
+        self.key, self.config = key, config
+        self.path = Path(root).expanduser().absolute() / key
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = FileLock(self.path / ".lock")
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise InputError(f"records={root}: another process is training run {key} right now") from None
+        except OSError as error:
+            raise InputError(f"records={root}: cannot write there ({error.strerror})") from None
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / "checkpoint.pt"
+
+    @property
+    def model(self) -> Path:
+        return self.path / "model.pt"
+
+    @property
+    def losses(self) -> Path:
+        return self.path / "losses.npy"
+
+    def result(self) -> dict[str, Any] | None:
+        """Return the outcome of a run that is over; None while it is not."""
+        path = self.path / "result.json"
+        if not path.exists():
+            return None
+        try:
+            result = json.loads(path.read_text())
+            if result["schema"] == SCHEMA and result["status"] in ("finished", "failed"):
+                return result
+        except (json.JSONDecodeError, KeyError, TypeError):
+            pass
+        raise InputError(f"{path} is not a whole result of schema {SCHEMA}: delete it to train the run again")
+
+    def data_root(self) -> str | None:
+        """Return the `dataset.root` that the recorded run was made with."""
+        return yaml.safe_load((self.path / "config.yaml").read_text())["dataset"].get("root")
+
+    def start(self, device: str, processes: int, history: list[dict[str, Any]]) -> None:
+        """Note a start; `history` holds the metrics of the epochs that are done already."""
+        (self.path / "result.json").unlink(missing_ok=True)
+        write(self.path / "config.yaml", yaml.safe_dump(self.config, sort_keys=False))
+        write(self.path / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in history))
+        with (self.path / "environment.jsonl").open("a") as file:
+            file.write(json.dumps(environment(device, processes)) + "\n")
+
+    def append(self, metrics: dict[str, Any]) -> None:
+        with (self.path / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps(metrics) + "\n")
+
+    def finish(self, result: dict[str, Any]) -> None:
+        """Write the outcome; `result["status"]` is finished or failed."""
+        text = json.dumps({"schema": SCHEMA, "key": self.key, **result}, indent=2)
+        write(self.path / "result.json", text + "\n")
+
+    def close(self) -> None:
+        """Let go of the folder; one that a refused run has left empty is removed."""
+        self._lock.release()
+        if [path.name for path in self.path.iterdir()] == [".lock"]:
+            (self.path / ".lock").unlink()
+            self.path.rmdir()
+
+
+def write(path: Path, text: str) -> None:
+    """Write a text file by rename, so that nobody ever reads half of it."""
+    temporary = path.with_suffix(path.suffix + ".tmp")
+    temporary.write_text(text)
+    temporary.replace(path)
+
+
+def environment(device: str, processes: int) -> dict[str, Any]:
+    """What a figure needs beside it: versions, device, processes and threads."""
+    return {
+        "device": device,
+        "device_name": device_name(device),
+        "processes": processes,
+        "threads": torch.get_num_threads(),
+        "cpu_count": os.cpu_count(),
+        "bls_bench": __version__,
+        "commit": commit(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "torch": torch.__version__,
+        **{package: version(package) for package in PACKAGES},
+    }
+
+
+def device_name(device: str) -> str:
+    """Return the model of the GPU, or of the CPU as far as the system tells it."""
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name()
+    try:
+        told = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:  # only Linux has the file
+        told = None
+    return told[1] if told else platform.processor() or platform.machine()
+
+
+def commit() -> str | None:
+    """Return the git commit of the source tree, "-dirty" if changed since; None for an installed wheel."""
+    root = Path(__file__).parents[1]
+    if not (root / ".git").exists():
+        return None
+    describe = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        return subprocess.run(describe, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

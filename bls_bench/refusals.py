@@ -1,0 +1,52 @@
+"""One line for each error that a user can mend, Hydra's own among them."""
+
+import re
+import sys
+
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from bls_bench.config import CONF_DIR
+from bls_bench.pruning.checks import NonFiniteLossError
+from bls_bench.system.errors import InputError, folded
+
+# The errors that are told in one line, with their exit codes.
+EXPECTED = {InputError: 2, HydraException: 2, OmegaConfBaseException: 2, OSError: 2, NonFiniteLossError: 1}
+
+
+def tell(error: Exception, of: str = "") -> int:
+    """Print an expected error in one line; returns its exit code. `of`: the run of a sweep it ended."""
+    print(f"error: {one_line(error)}{of and f' (run: {of})'}", file=sys.stderr)
+    return code_of(error)
+
+
+def code_of(error: Exception) -> int:
+    return next(code for kind, code in EXPECTED.items() if isinstance(error, kind))
+
+
+def one_line(error: Exception) -> str:
+    """Fold an error's message into one line, and say what is allowed where Hydra only says no."""
+    text = folded(error).partition("Config search path:")[0].strip()
+    unknown = re.match(r"Could not override '(.*?)'", text)
+    if unknown is None:
+        return text
+    beside = ", ".join(_siblings(unknown[1]))
+    group = unknown[1].rpartition(".")[0]
+    return f"{unknown[1]}: unknown key, " + (
+        f"allowed are {beside}" if beside else f"this {group} has no settings"
+    )
+
+
+def _siblings(key: str) -> list[str]:
+    """Return the keys that stand beside `key` in the config this command line would make without it."""
+    # The options of groups decide which keys there are; values could be wrong as well.
+    options = [word for word in sys.argv[1:] if re.fullmatch(r"\w+=\w+", word) and not word.startswith(key)]
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        config = compose("config", overrides=options)
+    parent = key.rpartition(".")[0]
+    node = OmegaConf.select(config, parent) if parent else config
+    if not isinstance(node, DictConfig):
+        return _siblings(parent)
+    return [str(name) for name in node if name != "_target_"]

@@ -1,0 +1,1 @@
+"""The static pruners, a method a file, named as people type it."""

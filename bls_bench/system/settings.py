@@ -1,0 +1,35 @@
+"""What the settings of every part of a run share: a version, and how their values count in a run's key."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, field
+from typing import Any, ClassVar
+
+
+class Part:
+    """Base of the settings of every group; a part is a dataclass whose fields are its settings.
+
+    version: of what it computes. Raised whenever the numbers of the same settings change, so that no record
+    made before passes for one made after.
+    requires: packages beyond the core's that it imports once it is used; extra: what brings them, as in
+    `pip install 'bls_bench[extra]'`.
+    """
+
+    version: ClassVar[int] = 1
+    requires: ClassVar[tuple[str, ...]] = ()
+    extra: ClassVar[str] = ""
+
+
+def unkeyed(default: Any = MISSING) -> Any:
+    """A field that bears on no number, and so is no part of a run's key."""
+    return field(default=default, metadata={"keyed": False})
+
+
+def folder(default: Any = MISSING) -> Any:
+    """A field that holds a folder, of which the key takes the last part only: data may lie anywhere."""
+    return field(default=default, metadata={"folder": True})
+
+
+def added(default: Any, neutral: Any) -> Any:
+    """A field that is newer than some records: at `neutral`, as those were made, the key leaves it out."""
+    return field(default=default, metadata={"neutral": neutral})

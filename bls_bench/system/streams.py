@@ -1,0 +1,19 @@
+"""Independent streams of random numbers, each named by what it is for."""
+
+from __future__ import annotations
+
+import hashlib
+
+from bls_bench.system.lazy import torch
+
+
+def stream(seed: int, *names: object) -> torch.Generator:
+    """Return a CPU generator that depends on `seed` and on `names` alone.
+
+    Two different names give unrelated streams, so drawing more numbers in one place (another pruner)
+    leaves every other place (augmentation, initial weights) as it was. Since a stream is found again
+    from its name, there is no generator state to save: `stream(seed, "select", epoch)` is the same
+    after a resume, and on every process.
+    """
+    digest = hashlib.sha256("/".join(map(str, (seed, *names))).encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)

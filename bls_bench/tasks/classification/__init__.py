@@ -1,0 +1,1 @@
+"""Classification of images into one of several classes."""

@@ -1,0 +1,41 @@
+"""scikit-learn's handwritten digits: 1,797 real 8x8 images that come with the package."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+
+from bls_bench.data.augment import CropFlip
+from bls_bench.data.base import CPU, Data, Dataset, first_of_each_class
+from bls_bench.data.split import MemorySplit, Pixels
+from bls_bench.system.lazy import torch
+
+MEAN, STD = (0.305,), (0.376,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Digits(Dataset):
+    """A fifth of every class, the same in every run, is the test split."""
+
+    name: str = "digits"
+
+    def load(self, seed: int, device: torch.device = CPU) -> Data:
+        digits = load_digits()
+        images = torch.from_numpy(digits.images * (255 / 16)).round().to(torch.uint8)[:, None]
+        targets = torch.from_numpy(digits.target).long()
+        train, test = train_test_split(
+            torch.arange(len(targets)), test_size=0.2, stratify=targets, random_state=0
+        )
+        train = train.sort().values
+        train = train[first_of_each_class(targets[train], self.subset)]
+        augmented = Pixels(MEAN, STD, CropFlip(padding=1, reflect=False, flip=False))
+        return Data(
+            train=MemorySplit(images[train], targets[train], augmented, seed),
+            test=MemorySplit(images[test], targets[test], Pixels(MEAN, STD), seed),
+            num_classes=10,
+            channels=1,
+            image_size=8,
+            classes=[str(name) for name in digits.target_names],
+        )

@@ -1,0 +1,137 @@
+"""Any folder of images: train/ and test/ or val/, in each a folder per class."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, make_dataset
+from torchvision.transforms import v2
+
+from bls_bench.data.base import CPU, Data, first_of_each_class
+from bls_bench.data.files import FolderSplit
+from bls_bench.data.split import Pixels
+from bls_bench.system.errors import InputError
+from bls_bench.system.lazy import torch
+from bls_bench.system.memory import CHOICES, keep_in_memory
+from bls_bench.tasks.classification.photographs import Photographs
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+# Of ImageNet: what pretrained models expect, and close enough for other photographs.
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+SMALL = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFolder(Photographs):
+    """A tree of image files, with CIFAR's augmentation up to 64 pixels and ImageNet's above.
+
+    `in_memory=true` decodes every image once, at `image_size`, and keeps the pixels on the training
+    device; with false images are decoded as they are needed; auto decides by size and free memory.
+    Where both are possible they give the same batches. Either way `workers` processes decode (0: none
+    but this one; auto: one a CPU core, 16 at most).
+    """
+
+    name: str = "imagefolder"
+    root: str
+    image_size: int = 32
+    in_memory: str = "auto"
+    workers: int | str = "auto"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.root:
+            raise ValueError(f"root must be a folder that holds train/ and test/ or val/, got {self.root!r}")
+        if self.image_size < 1:
+            raise ValueError(f"image_size must be at least 1, got {self.image_size}")
+        if self.workers != "auto" and (isinstance(self.workers, str) or self.workers < 0):
+            raise ValueError(f"workers must be auto or at least 0, got {self.workers}")
+        object.__setattr__(self, "in_memory", str(self.in_memory).lower())  # YAML reads true as a bool
+        if self.in_memory not in CHOICES:
+            raise ValueError(f"in_memory must be one of {', '.join(CHOICES)}, got {self.in_memory!r}")
+        if self.image_size <= SMALL:
+            return
+        why = f"for images above {SMALL} pixels, which are cropped from the file anew each time"
+        if self.in_memory == "true":
+            raise ValueError(f"in_memory must be auto or false {why}, got true")
+        if self.crop not in ("auto", "resized"):
+            raise ValueError(f"crop must be auto or resized {why}, got {self.crop}")
+
+    def load(self, seed: int, device: torch.device = CPU) -> Data:
+        train_folder, test_folder = _split_folders(Path(self.root).expanduser())
+        classes, train_paths, train_targets = _scan(train_folder)
+        test_classes, test_paths, test_targets = _scan(test_folder)
+        if classes != test_classes:
+            raise InputError(
+                f"{train_folder} and {test_folder} must hold the same classes, "
+                f"but only one of them has {_some(set(classes) ^ set(test_classes))}"
+            )
+        chosen = first_of_each_class(train_targets, self.subset)
+        train_paths, train_targets = [train_paths[i] for i in chosen.tolist()], train_targets[chosen]
+
+        size = self.image_size
+        if size <= SMALL:
+            fit_train = fit_test = _resize(size, size)
+            needed = (len(train_paths) + len(test_paths)) * 3 * size**2
+            kept = keep_in_memory(self.in_memory, needed, device)
+        else:
+            crop = [v2.RandomResizedCrop(size), v2.RandomHorizontalFlip(), v2.PILToTensor()]
+            fit_train, fit_test, kept = v2.Compose(crop), _resize(round(size * 256 / 224), size), False
+
+        pixels, workers = self.augmented(MEAN, STD, size, cropped=size > SMALL), self._workers()
+        train = FolderSplit(train_paths, train_targets, fit_train, pixels, seed, workers)
+        test = FolderSplit(test_paths, test_targets, fit_test, Pixels(MEAN, STD), seed, workers)
+        return Data(
+            train=train.in_memory() if kept else train,
+            test=test.in_memory() if kept else test,
+            num_classes=len(classes),
+            channels=3,
+            image_size=size,
+            classes=classes,
+        )
+
+    def _workers(self) -> int:
+        if isinstance(self.workers, int):
+            return self.workers
+        affinity = getattr(os, "sched_getaffinity", None)
+        cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+        return min(max(cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1), 16)
+
+
+def _resize(shorter_side: int, size: int) -> Callable[[Image.Image], Tensor]:
+    return v2.Compose([v2.Resize(shorter_side), v2.CenterCrop(size), v2.PILToTensor()])
+
+
+def _split_folders(root: Path) -> tuple[Path, Path]:
+    """Return train/ and test/, or val/ where there is no test/."""
+    if not root.is_dir():
+        raise InputError(f"dataset.root={root} is not a folder: it must hold train/ and test/ or val/")
+    train, test, val = (root / name for name in ("train", "test", "val"))
+    if not train.is_dir():
+        raise InputError(f"dataset.root={root} has no folder train/")
+    if not test.is_dir() and not val.is_dir():
+        raise InputError(f"dataset.root={root} has neither a folder test/ nor val/")
+    return train, test if test.is_dir() else val
+
+
+def _scan(folder: Path) -> tuple[list[str], list[str], Tensor]:
+    """Return the sorted class names, the image files and their (N,) int64 targets."""
+    try:
+        classes, targets = find_classes(folder)
+        files = make_dataset(folder, targets, IMG_EXTENSIONS)
+    except OSError as error:
+        raise InputError(f"dataset.root: {folder} must hold a folder of images per class: {error}") from error
+    return classes, [path for path, _ in files], torch.tensor([target for _, target in files])
+
+
+def _some(names: set[str]) -> str:
+    """Name up to five."""
+    first = ", ".join(sorted(names)[:5])
+    return first if len(names) <= 5 else f"{first} and {len(names) - 5} more"
