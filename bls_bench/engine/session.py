@@ -52,13 +52,12 @@ def run(config: Config, experiment: str | None = None) -> dict[str, Any]:
 
 def _train(config: Config, fabric: Fabric, record: Record | None, experiment: str | None) -> dict[str, Any]:
     data = config.dataset.load(config.seed, fabric.device)
-    path = Path(fabric.broadcast(str(record.checkpoint if record else "")))
-    resumed = path.exists()
-    if not resumed:
+    path = _checkpoint(record, fabric)
+    if path is None:
         prepare(config, data, fabric)
     engine = Engine(config, data, fabric)
     announce(config, engine.state.num_epochs, fabric)
-    if resumed:
+    if path is not None:
         engine.load(path)
         fabric.print(f"going on from epoch {engine.state.epoch + 1}, step {engine.done}")
     tracker = Tracker()
@@ -75,7 +74,7 @@ def _train(config: Config, fabric: Fabric, record: Record | None, experiment: st
                 if weights is not None:
                     checkpoint.save(record.model, weights)
                 record.finish(result)
-                record.checkpoint.unlink(missing_ok=True)
+                checkpoint.remove(record.checkpoint)
                 report("finished", result, config, record)
         exit_code = 0
         if stop.number:
@@ -86,7 +85,7 @@ def _train(config: Config, fabric: Fabric, record: Record | None, experiment: st
     except NonFiniteLossError as error:
         if record:
             record.finish({"status": "failed", "error": folded(error)})
-            record.checkpoint.unlink(missing_ok=True)  # it may hold the weights that have diverged
+            checkpoint.remove(record.checkpoint)  # it may hold the weights that have diverged
         raise
     except Exception as error:
         if record:
@@ -95,3 +94,20 @@ def _train(config: Config, fabric: Fabric, record: Record | None, experiment: st
     finally:
         tracker.finish(exit_code, result)
     return result
+
+
+def _checkpoint(record: Record | None, fabric: Fabric) -> Path | None:
+    """Return the checkpoint to go on from, the same on every process; None to begin.
+
+    Raises InputError on all of them where there are checkpoints and none is whole.
+    """
+    path, error = None, None
+    if record:
+        try:
+            path = checkpoint.newest(record.checkpoint)
+        except InputError as failure:
+            error = str(failure)
+    path, error = fabric.broadcast((path, error))
+    if error:
+        raise InputError(error)
+    return path

@@ -15,6 +15,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from bls_bench.records.schema import SCHEMA
+from bls_bench.system import durable
 from bls_bench.system.errors import InputError
 from bls_bench.system.lazy import torch
 from bls_bench.version import __version__
@@ -84,8 +85,8 @@ class Record:
     def start(self, device: str, processes: int, history: list[dict[str, Any]]) -> None:
         """Note a start; `history` holds the metrics of the epochs that are done already."""
         (self.path / "result.json").unlink(missing_ok=True)
-        write(self.path / "config.yaml", yaml.safe_dump(self.config, sort_keys=False))
-        write(self.path / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in history))
+        durable.write(self.path / "config.yaml", yaml.safe_dump(self.config, sort_keys=False))
+        durable.write(self.path / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in history))
         with (self.path / "environment.jsonl").open("a") as file:
             file.write(json.dumps(environment(device, processes)) + "\n")
 
@@ -96,7 +97,7 @@ class Record:
     def finish(self, result: dict[str, Any]) -> None:
         """Write the outcome; `result["status"]` is finished or failed."""
         text = json.dumps({"schema": SCHEMA, "key": self.key, **result}, indent=2)
-        write(self.path / "result.json", text + "\n")
+        durable.write(self.path / "result.json", text + "\n")
 
     def close(self) -> None:
         """Let go of the folder; one that a refused run has left empty is removed."""
@@ -104,13 +105,6 @@ class Record:
         if [path.name for path in self.path.iterdir()] == [".lock"]:
             (self.path / ".lock").unlink()
             self.path.rmdir()
-
-
-def write(path: Path, text: str) -> None:
-    """Write a text file by rename, so that nobody ever reads half of it."""
-    temporary = path.with_suffix(path.suffix + ".tmp")
-    temporary.write_text(text)
-    temporary.replace(path)
 
 
 def environment(device: str, processes: int) -> dict[str, Any]:
