@@ -105,8 +105,8 @@ def load(path: Path, key: str, num_samples: int) -> dict[str, Any]:
         raise InputError(f"{path} belongs to run {content['key']}, not to {key}: move it away")
     if content["pruning"]["num_samples"] != num_samples:
         raise InputError(
-            f"{path} was made with {content['pruning']['num_samples']} training samples, the data set now has "
-            f"{num_samples}: move it away to start afresh"
+            f"{path} was made with {content['pruning']['num_samples']} training samples, the data set has "
+            f"{num_samples} now: move it away to start afresh"
         )
     return content
 
