@@ -7,16 +7,20 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import timm.optim
-
-from bls_bench.system.lazy import torch
+from bls_bench.system.errors import InputError
+from bls_bench.system.lazy import Lazy
+from bls_bench.system.settings import Part
 
 if TYPE_CHECKING:
+    import torch
+    from timm import optim as timm_optim
     from torch import nn
+else:
+    timm_optim = Lazy("timm.optim")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Optimizer:
+class Optimizer(Part):
     """One of timm's optimizers by name, among them torch's own (sgd, adamw).
 
     Weight decay falls on every parameter, norms and biases too, as in the papers' public scripts.
@@ -28,27 +32,34 @@ class Optimizer:
     momentum: float = 0.9
 
     def __post_init__(self) -> None:
-        if self.name not in timm.optim.list_optimizers():
-            raise ValueError(
-                f"name must be one of timm's optimizers (sgd, adamw, lars, ...), got {self.name!r}"
-            )
-        if timm.optim.get_optimizer_info(self.name).second_order:
-            raise ValueError(f"name must be an optimizer without second derivatives, got {self.name!r}")
-        if not self.lr > 0:
-            raise ValueError(f"lr must be above 0, got {self.lr}")
-        if not self.weight_decay >= 0:
+        if not self.name:
+            raise ValueError("name must be one of timm's optimizers (sgd, adamw, lars, ...), got ''")
+        if not 0 < self.lr < math.inf:
+            raise ValueError(f"lr must be a number above 0, got {self.lr}")
+        if not 0 <= self.weight_decay < math.inf:
             raise ValueError(f"weight_decay must be at least 0, got {self.weight_decay}")
         if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum must be in [0, 1), got {self.momentum}")
 
     def build(self, model: nn.Module, fused: bool = False) -> torch.optim.Optimizer:
-        """fused: update all parameters in one kernel, where torch has one for this optimizer."""
+        """Return the optimizer; fused: update all parameters in one kernel, where torch has one for it.
+
+        Raises InputError for a name that timm does not have, or one of second order.
+        """
+        if self.name not in timm_optim.list_optimizers():
+            raise InputError(
+                f"optimizer.name must be one of timm's optimizers (sgd, adamw, lars, ...), got {self.name!r}"
+            )
+        if timm_optim.get_optimizer_info(self.name).second_order:
+            raise InputError(
+                f"optimizer.name must be an optimizer without second derivatives, got {self.name!r}"
+            )
         name = "momentum" if self.name == "sgd" else self.name  # timm's "sgd" is Nesterov's, the papers' not
-        kind = timm.optim.get_optimizer_class(name, bind_defaults=False)
+        kind = timm_optim.get_optimizer_class(name, bind_defaults=False)
         fused = (
             fused and kind.__module__.startswith("torch.") and "fused" in inspect.signature(kind).parameters
         )
-        return timm.optim.create_optimizer_v2(
+        return timm_optim.create_optimizer_v2(
             model,
             opt=name,
             lr=self.lr,
@@ -59,7 +70,7 @@ class Optimizer:
         )
 
 
-class Schedule:
+class Schedule(Part):
     """A factor for the peak learning rate as a function of progress in [0, 1].
 
     Progress is (epoch + step / steps of this epoch) / epochs. A schedule that counts steps instead goes

@@ -3,12 +3,11 @@
 import re
 import sys
 
-from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from bls_bench.config import CONF_DIR
+from bls_bench.config.compose import composed
 from bls_bench.pruning.checks import NonFiniteLossError
 from bls_bench.system.errors import InputError, folded
 
@@ -43,8 +42,7 @@ def _siblings(key: str) -> list[str]:
     """Return the keys that stand beside `key` in the config this command line would make without it."""
     # The options of groups decide which keys there are; values could be wrong as well.
     options = [word for word in sys.argv[1:] if re.fullmatch(r"\w+=\w+", word) and not word.startswith(key)]
-    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        config = compose("config", overrides=options)
+    config = composed(options)
     parent = key.rpartition(".")[0]
     node = OmegaConf.select(config, parent) if parent else config
     if not isinstance(node, DictConfig):

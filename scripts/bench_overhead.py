@@ -34,7 +34,7 @@ from bls_bench.pruning.pruners.repb import RePBPruner
 from bls_bench.pruning.pruners.seta import SeTaPruner
 from bls_bench.pruning.scorer import Scorer
 from bls_bench.pruning.scorers.bls import BatchLossScore
-from bls_bench.pruning.scorers.bls_centered import CentredBatchLossScore
+from bls_bench.pruning.scorers.bls_centered import BLSCentered
 from bls_bench.pruning.scorers.per_sample import PerSampleLoss
 from bls_bench.pruning.scorers.random import RandomScore
 from bls_bench.pruning.scorers.residual import ResidualScore
@@ -55,7 +55,7 @@ SCORERS: dict[str, Callable[[], Scorer]] = {
     "per sample": PerSampleLoss,
     "BLS": BatchLossScore,
     "BLS bias corrected": lambda: BatchLossScore(init="bias_corrected"),
-    "BLS centred": CentredBatchLossScore,
+    "BLS centred": BLSCentered,
     "residual": ResidualScore,
     "random": RandomScore,
 }

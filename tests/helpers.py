@@ -8,7 +8,8 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 
-from bls_bench.config import CONF_DIR, load
+from bls_bench.config.compose import CONF_DIR
+from bls_bench.config.run import load
 from bls_bench.train import run
 
 # 100 digits, a small network, three epochs of four steps: well under a second.

@@ -60,16 +60,17 @@ def names(group: str) -> dict[str, str]:
     """Return the names of a group's parts, each with `module:class`, or `module` for its only class."""
     found = dict(OWN.get(group, {}))
     for package in FOLDERS.get(group, ()):
-        found |= {name: f"{package}.{name}" for name in _modules(package)}
-    for task in _modules("bls_bench.tasks"):
-        module = importlib.import_module(f"bls_bench.tasks.{task}")
-        if module.__name__ != "bls_bench.tasks.base":
-            found |= {name: f"{module.__name__}.{at}" for name, at in module.PARTS.get(group, {}).items()}
+        found |= {name: f"{package}.{name}" for name in _inside(package)}
+    for task in _inside("bls_bench.tasks", packages=True):
+        brings = importlib.import_module(f"bls_bench.tasks.{task}").PARTS.get(group, {})
+        found |= {name: f"bls_bench.tasks.{task}.{at}" for name, at in brings.items()}
     return found
 
 
-def _modules(package: str) -> list[str]:
-    return sorted(module.name for module in pkgutil.iter_modules(importlib.import_module(package).__path__))
+def _inside(package: str, packages: bool = False) -> list[str]:
+    """Return the names of the modules, or of the packages, in a package."""
+    found = pkgutil.iter_modules(importlib.import_module(package).__path__)
+    return sorted(module.name for module in found if module.ispkg == packages)
 
 
 def resolve(group: str, target: object, plugins: Sequence[str]) -> type[Part]:

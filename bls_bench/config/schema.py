@@ -50,6 +50,11 @@ class Trainer(Part):
     save_model: bool = unkeyed(True)
     save_losses: bool = unkeyed(False)
 
+    @property
+    def gives(self) -> frozenset[str]:
+        """What pruners can have of it: with fsdp no process holds the whole model."""
+        return frozenset() if self.strategy == "fsdp" else frozenset({"whole_model"})
+
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accumulate", "eval_every"):
             if getattr(self, name) < 1:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from bls_bench.system.errors import InputError
 from bls_bench.system.lazy import torch
+from bls_bench.system.settings import Part
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-
-CPU = torch.device("cpu")
 
 
 def memory_format(image_size: int) -> torch.memory_format:
@@ -24,66 +22,85 @@ def memory_format(image_size: int) -> torch.memory_format:
 class Split(Protocol):
     """One part of a data set. Which samples make a batch, and in which order, is the caller's choice."""
 
-    @property
-    def targets(self) -> Tensor:
-        """(N,) int64 on the CPU."""
-        ...
-
     def __len__(self) -> int: ...
 
     def plain(self) -> Split:
         """The same samples without the augmentation of whole batches; random crops of files stay."""
         ...
 
-    def batches(
-        self, index_batches: Sequence[Tensor], epoch: int, device: torch.device
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, index_batches: Sequence[Tensor], epoch: int, device: torch.device) -> Iterator[Any]:
         """Yield one batch for each (b,) int64 tensor of sample indices, in the order given.
 
-        A batch is (inputs, targets), both on `device`: inputs (b, C, H, W) float32, normalised, in
-        the `memory_format` of their size, and targets (b,) int64. Random augmentation of sample i depends
-        on the run's seed, `epoch` and i alone, so neither the batch size nor the order nor a resume
-        changes it.
+        What a batch is, the data set and the task know; its tensors are on `device`. Random augmentation of
+        sample i depends on the run's seed, `epoch` and i alone, so neither the batch size nor the order nor
+        a resume changes it.
         Raises InputError for a sample that cannot be read.
         """
         ...
 
 
 @dataclass(frozen=True)
+class Images:
+    """The `info` of square images: channels, side in pixels, names of the classes (none without)."""
+
+    channels: int
+    image_size: int
+    classes: tuple[str, ...] = ()
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.classes)
+
+
+@dataclass(frozen=True)
 class Data:
-    """A loaded data set; `classes` holds the `num_classes` class names in the order of the targets."""
+    """A loaded data set.
+
+    train: the samples that are pruned. test: where metrics are measured. info: what model and task have to
+    know of the data. targets: (N,) int64 on the CPU, the class of each training sample; None without classes.
+    beside: further streams of samples, which are not pruned, by name.
+    """
 
     train: Split
     test: Split
-    num_classes: int
-    channels: int
-    image_size: int
-    classes: list[str]
+    info: Any
+    targets: Tensor | None = None
+    beside: Mapping[str, Split] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dataset:
+class Dataset(Part):
     """The fields that every data set has.
+
+    gives: what models and tasks can have of it (`bls_bench.config.fit`).
+    """
+
+    gives: ClassVar[frozenset[str]] = frozenset()
+    name: str
+
+    def load(self, seed: int, device: torch.device | None = None) -> Data:
+        """Read the data, to be trained on on `device`, the CPU by default.
+
+        `seed` is the run's and decides the random augmentation, nothing else.
+
+        Raises InputError when files are missing or cannot be read.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassDataset(Dataset):
+    """The base of images with a class each.
 
     `subset` keeps the first so many training images of every class; the test split stays whole.
     """
 
-    name: str
+    gives: ClassVar[frozenset[str]] = frozenset({"images", "classes"})
     subset: int | None = None
 
     def __post_init__(self) -> None:
         if self.subset is not None and self.subset < 1:
             raise ValueError(f"subset must be null or at least 1, got {self.subset}")
-
-    def load(self, seed: int, device: torch.device = CPU) -> Data:
-        """Read the data, to be trained on on `device`.
-
-        `seed` is the run's and decides the random augmentation, nothing else.
-
-        Raises InputError when files are missing or cannot be read, and when `subset` asks for more
-        images than a class has.
-        """
-        raise NotImplementedError
 
 
 def first_of_each_class(targets: Tensor, count: int | None) -> Tensor:

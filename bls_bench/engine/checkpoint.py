@@ -11,7 +11,7 @@ import torch
 from bls_bench.system.errors import InputError, folded
 
 # What the engine puts into one.
-CONTENT = {"key", "training", "pruning", "generators", "step", "seconds", "history"}
+CONTENT = {"key", "training", "pruning", "generators", "step", "parts", "absence", "seconds", "history"}
 
 
 def save(path: Path, content: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies import Strategy
 
-from bls_bench.config import Trainer
+from bls_bench.config.schema import Trainer
 from bls_bench.engine import sharding
 from bls_bench.system.errors import InputError
 

@@ -1,4 +1,8 @@
-"""The metric of a whole split, exact under any number of processes."""
+"""The metrics of a whole split, exact under any number of processes."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -7,14 +11,16 @@ from torch import nn
 
 from bls_bench.data.base import Split
 from bls_bench.engine.sharding import is_sharded
-from bls_bench.tasks.base import Task
+from bls_bench.tasks.objective import Objective
 
 EVAL_BATCH = 512
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, task: Task, split: Split, fabric: Fabric) -> float:
-    """Return the task's metric over `split`; every process has to make this call.
+def measured(
+    model: nn.Module, objective: Objective, split: Split, fabric: Fabric, batch_size: int = EVAL_BATCH
+) -> dict[str, float]:
+    """Return the task's metrics over `split`; every process has to make this call.
 
     model: the bare one. DDP's wrapper would wait for ranks that have a batch more, and each rank's own
     running statistics would count. Process 0's are taken, as in DDP's next training step.
@@ -24,18 +30,24 @@ def evaluate(model: nn.Module, task: Task, split: Split, fabric: Fabric) -> floa
             dist.broadcast(buffer, 0)
     model.eval()
     own = torch.arange(fabric.global_rank, len(split), fabric.world_size)
-    total = torch.zeros((), dtype=torch.float64, device=fabric.device)
-    batches = list(own.split(EVAL_BATCH)) if len(own) else []
-    steps = len(batches)
+    batches = list(own.split(batch_size)) if len(own) else []
+    measure, steps = objective.measure(), len(batches)
     if is_sharded(model):
         # It runs on all processes at once: those with a batch less run it on one that does not count.
-        whole = -(-len(split) // (EVAL_BATCH * fabric.world_size))
+        whole = -(-len(split) // (batch_size * fabric.world_size))
         batches += [torch.zeros(1, dtype=torch.int64)] * (whole - steps)
-    for number, (inputs, targets) in enumerate(split.batches(batches, 0, fabric.device)):
+    for number, batch in enumerate(split.batches(batches, 0, fabric.device)):
         with fabric.autocast():
-            values = task.evaluate(model, inputs, targets)
-        if number < steps:
-            total += values.sum()
+            (measure if number < steps else objective.measure()).update(model, batch)
     if fabric.world_size > 1:
-        dist.all_reduce(total)
-    return float(total) / len(split)
+        measure.merge(gathered(measure.state(), fabric))
+    return measure.compute()
+
+
+def gathered(value: Any, fabric: Fabric) -> list[Any]:
+    """Return the values of all processes, in the order of their ranks; a collective call."""
+    if fabric.world_size == 1:
+        return [value]
+    values: list[Any] = [None] * fabric.world_size
+    dist.all_gather_object(values, value)
+    return values

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bls_bench.pruning.selection import Selection, permutation
 from bls_bench.pruning.visits import Visits
 from bls_bench.system.lazy import torch
+from bls_bench.system.settings import Part
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -51,14 +54,28 @@ class Epoch:
         return permutation(self.num_samples, self.generator)[:keep].long()
 
 
-class Pruner:
+class Pruner(Part):
     """Base of all pruners: a dataclass of settings, and `select`.
 
     `observe` and the state methods are for pruners that remember something between epochs; most do not.
-    cost: what a pruner took before training, `scoring_seconds` and `scoring_samples`; most take nothing.
+    needs: what the task has to give beside what the scorer needs. scores: whether it asks for scores at all.
+    chooses_once: whether it has to `choose` before the first epoch, from a scoring run of `scoring_epochs`
+    epochs (0: from the classes alone) of the model `proxy` (None: the run's own).
+    cost: what that took, `scoring_seconds` and `scoring_samples`.
     """
 
-    cost: ClassVar[dict[str, float]] = {}
+    needs: ClassVar[frozenset[str]] = frozenset()
+    scores: ClassVar[bool] = True
+    chooses_once: ClassVar[bool] = False
+    cost: Mapping[str, float] = MappingProxyType({})
+
+    @property
+    def scoring_epochs(self) -> int:
+        return 0
+
+    @property
+    def proxy(self) -> str | None:
+        return None
 
     def select(self, epoch: Epoch) -> Selection:
         raise NotImplementedError
@@ -73,6 +90,22 @@ class Pruner:
 
     def expected_percent(self, num_epochs: int, below_mean: float = 0.5) -> float | None:
         """Return the pruned % that a run is expected to end with; None where that cannot be told."""
+        return None
+
+    @property
+    def exact(self) -> bool:
+        """Whether `expected_percent` is reached whatever the losses do."""
+        return False
+
+    def check_batches(self, batches: int) -> None:
+        """Raise ValueError for settings that do not fit an epoch of so many batches."""
+
+    def choose(self, observed: Any, generator: torch.Generator) -> None:
+        """Choose the samples of the whole run; for pruners that choose once."""
+        raise NotImplementedError
+
+    def probe(self, model: nn.Module, batch: Any) -> Tensor | None:
+        """Measure something of a batch of the scoring run, (b,) float32; most pruners do not."""
         return None
 
     def observe(self, visits: Visits, scores: Tensor) -> None:

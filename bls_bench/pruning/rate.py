@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from bls_bench.pruning.pruner import Epoch, Pruner, check_rate
+from bls_bench.pruning.pruner import Epoch, Pruner, check_fraction, check_rate
 from bls_bench.pruning.selection import permutation
 from bls_bench.system.lazy import torch
 
@@ -91,6 +91,10 @@ class RatedPruner(Pruner):
     def expected_percent(self, num_epochs: int, below_mean: float = 0.5) -> float:
         return 100 * (self.natural_share(num_epochs, below_mean) if self.target is None else self.target)
 
+    @property
+    def exact(self) -> bool:
+        return self.target is not None
+
     def _reach(self, num_epochs: int) -> float:
         """Return the largest share that a run of so many epochs can prune."""
         return self.most * len(self.prunable(num_epochs)) / num_epochs
@@ -100,15 +104,11 @@ class RatedPruner(Pruner):
         if self.match == "epochs":
             return f"{text} in any number of epochs up to {num_epochs}"
         text += f" in {num_epochs} epochs: at most {_floored(self._reach(num_epochs))} can be pruned"
-        has_delta = "delta" in (field.name for field in fields(self))
-        if not has_delta or replace(self, delta=1.0)._reach(num_epochs) == self._reach(num_epochs):
-            return text
-        text += f" with delta={self.delta:g}"
-        for last in range(1, num_epochs + 1):
-            delta = math.ceil(1000 * last / num_epochs) / 1000
-            if replace(self, delta=delta)._reach(num_epochs) + 1e-9 >= self.target:
-                return f"{text}, take delta={delta:g}"
-        return f"{text}, and {_floored(replace(self, delta=1.0)._reach(num_epochs))} with delta=1"
+        return text + self._advice(num_epochs)
+
+    def _advice(self, num_epochs: int) -> str:
+        """Say which setting would bring a target within reach; nothing where none does."""
+        return ""
 
 
 def _floored(share: float) -> str:
@@ -152,3 +152,24 @@ def lowest(values: Tensor, count: int, generator: torch.Generator) -> Tensor:
     ties = (values == bound).nonzero().squeeze(1)
     drawn = permutation(len(ties), generator)[: count - int(marked.count_nonzero())]
     return marked.index_fill_(0, ties.index_select(0, drawn), True)
+
+
+@dataclass(kw_only=True)
+class AnnealedPruner(RatedPruner):
+    """Base of the rated pruners whose pruning ends, or changes, at epoch delta * E. delta: in [0, 1]."""
+
+    delta: float = 0.875
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_fraction("delta", self.delta)
+
+    def _advice(self, num_epochs: int) -> str:
+        if replace(self, delta=1.0)._reach(num_epochs) == self._reach(num_epochs):
+            return ""
+        text = f" with delta={self.delta:g}"
+        for last in range(1, num_epochs + 1):
+            delta = math.ceil(1000 * last / num_epochs) / 1000
+            if replace(self, delta=delta)._reach(num_epochs) + 1e-9 >= (self.target or 0.0):
+                return f"{text}, take delta={delta:g}"
+        return f"{text}, and {_floored(replace(self, delta=1.0)._reach(num_epochs))} with delta=1"

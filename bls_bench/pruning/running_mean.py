@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 RUNNING_MEAN_DECAY = 0.9
 
 
-class _Centred(Scorer):
+class RunningMeanScorer(Scorer):
     """Shared by the scorers that first subtract the running mean of the batch losses.
 
     With it goes the fall of the loss over training, which tells when a sample was last seen and not how
@@ -26,7 +26,7 @@ class _Centred(Scorer):
 
     _mean: float | None = None
 
-    def _centred_batch_losses(self, visits: Visits) -> Tensor:
+    def batch_losses_less_mean(self, visits: Visits) -> Tensor:
         """Return L - c for each batch, (n,) float32, c the running mean before that batch."""
         centred, ends = [], []
         for losses in visits.batch_losses.split(visits.batches_per_process):

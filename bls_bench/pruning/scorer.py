@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bls_bench.pruning.visits import Visits
-from bls_bench.system.lazy import torch
+from bls_bench.system.settings import Part
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 
-class Scorer:
+class Scorer(Part):
     """Base of all scorers: turns the visits of one epoch into scores.
 
     per_sample: whether the losses of the single samples are needed, or batch losses are enough.
@@ -22,6 +23,13 @@ class Scorer:
     per_sample: ClassVar[bool] = False
     signal: ClassVar[str | None] = None
     below_mean: ClassVar[float] = 0.5
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What the task has to give."""
+        return frozenset(
+            {*(("per_sample",) if self.per_sample else ()), *((self.signal,) if self.signal else ())}
+        )
 
     def update(self, scores: Tensor, counts: Tensor, visits: Visits, generator: torch.Generator) -> None:
         """Write the new scores into `scores`, in place.

@@ -14,11 +14,11 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
+from bls_bench.records.schema import SCHEMA
 from bls_bench.system.errors import InputError
 from bls_bench.system.lazy import torch
 from bls_bench.version import __version__
 
-SCHEMA = 1
 PACKAGES = ("torchvision", "timm", "numpy")
 
 
@@ -31,7 +31,7 @@ class Record:
 
     Both metrics and result hold seconds: `train_seconds` for the steps, and of these `data_seconds`
     waiting for the next batch and `compile_seconds` in torch.compile; beside them `select_seconds` for
-    all that pruning does between epochs and `eval_seconds`. `images_per_second` is what was trained on
+    all that pruning does between epochs and `eval_seconds`. `samples_per_second` is what was trained on
     by the training time less compilation. `peak_memory_mib` counts the tensors of an epoch on a GPU, and
     on a CPU the whole process since its start.
     """
@@ -142,12 +142,21 @@ def device_name(device: str) -> str:
 
 
 def commit() -> str | None:
-    """Return the git commit of the source tree, "-dirty" if changed since; None for an installed wheel."""
-    root = Path(__file__).parents[1]
+    """Return the git commit of the source tree; None for an installed wheel.
+
+    "-dirty" if the code has changed since: `bls_bench/` and `conf/`, not results, docs or tests.
+    """
+    root = Path(__file__).parents[2]
     if not (root / ".git").exists():
         return None
-    describe = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    git = ["git", "-C", str(root)]
     try:
-        return subprocess.run(describe, capture_output=True, text=True, check=True).stdout.strip()
+        name = _output([*git, "rev-parse", "--short=12", "HEAD"])
+        changed = _output([*git, "status", "--porcelain", "--untracked-files=no", "--", "bls_bench", "conf"])
     except (OSError, subprocess.CalledProcessError):
         return None
+    return f"{name}-dirty" if changed else name
+
+
+def _output(command: list[str]) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

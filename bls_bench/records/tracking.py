@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from bls_bench.system.errors import folded
+from bls_bench.system.settings import Part
 
 CONNECT_SECONDS = 15  # to W&B's server, before a run is kept offline
 MODES = ("auto", "online", "offline", "disabled")
@@ -26,7 +27,7 @@ class Tracker:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Logger:
+class Logger(Part):
     """`logger=none`: the record on disk is all there is."""
 
     def start(self, key: str, config: dict[str, Any], group: str | None, folder: Path) -> Tracker:

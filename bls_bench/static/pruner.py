@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,7 +13,7 @@ from bls_bench.system.lazy import torch
 from bls_bench.system.memory import host_free, shortage
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
 
 @dataclass(kw_only=True)
@@ -22,13 +23,11 @@ class StaticPruner(Pruner):
     target: share of the samples left out, in [0, 1).
     balanced: choose the same share of every class, class by class, instead of among all samples at once.
     allow_empty_class: let a choice stand that leaves a class without any sample.
-    scoring_epochs: how long the scoring run is; 0: none is needed.
-    proxy: the model of the scoring run, None for the run's own.
     copies: `pick` needs at most so many times the memory of the features and outputs that it chooses by.
     """
 
-    scoring_epochs: ClassVar[int] = 0
-    proxy: ClassVar[str | None] = None
+    scores: ClassVar[bool] = False
+    chooses_once: ClassVar[bool] = True
     copies: ClassVar[int] = 2
     target: float = 0.5
     balanced: bool = False
@@ -39,11 +38,7 @@ class StaticPruner(Pruner):
         # (K,) int64 and (K,) float32 or None; None until `choose`.
         self._chosen: Tensor | None = None
         self._weights: Tensor | None = None
-        self.cost: dict[str, float] = {}
-
-    def probe(self, model: nn.Module, inputs: Tensor) -> Tensor | None:
-        """Measure something of a batch with the trained model, (b,) float32; most pruners do not."""
-        return None
+        self.cost: Mapping[str, float] = {}
 
     def pick(
         self, observed: Observations, count: int, generator: torch.Generator
@@ -96,6 +91,10 @@ class StaticPruner(Pruner):
                 "allow_empty_class=true"
             )
 
+    @property
+    def exact(self) -> bool:
+        return True
+
     def expected_percent(self, num_epochs: int, below_mean: float = 0.5) -> float:
         return 100 * self.target
 
@@ -120,6 +119,7 @@ class StaticPruner(Pruner):
 class ScoringPruner(StaticPruner):
     """Base of static pruners that look at a scoring run of `scoring_epochs` epochs on all data."""
 
+    needs: ClassVar[frozenset[str]] = frozenset({"outputs", "whole_model"})
     scoring_epochs: int = 5
 
     def __post_init__(self) -> None:

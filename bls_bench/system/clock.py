@@ -15,7 +15,9 @@ try:
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
-PARTS = ("train", "data", "compile", "select", "eval")
+PARTS = ("train", "data", "compile", "select", "eval", "cpu")
+# What the CPU time of a run is made of.
+COUNTED = ("train", "select")
 Item = TypeVar("Item")
 
 
@@ -24,7 +26,8 @@ class Clock:
 
     train holds data and compile; select and eval stand beside it. On a GPU the host runs ahead of the
     device, so data is the time that the host was held up, and only train as a whole, which ends with a
-    wait for the device, is what the device needed.
+    wait for the device, is what the device needed. cpu is the CPU time of this process, all its threads
+    together, for train and select; unlike the others it does not depend on what else the machine does.
     """
 
     def __init__(self) -> None:
@@ -32,11 +35,13 @@ class Clock:
 
     @contextmanager
     def time(self, part: str) -> Iterator[None]:
-        started = time.perf_counter()
+        started, cpu = time.perf_counter(), time.process_time()
         try:
             yield
         finally:
             self.seconds[part] += time.perf_counter() - started
+            if part in COUNTED:
+                self.seconds["cpu"] += time.process_time() - cpu
 
     def waiting(self, items: Iterable[Item]) -> Iterator[Item]:
         """Yield the items; the time it takes to get each counts as data."""
@@ -49,9 +54,9 @@ class Clock:
                     return
             yield item
 
-    def report(self, images: int) -> dict[str, float]:
-        """Return the seconds of each part, and the rate at which `images` were trained on."""
-        return _with_rate({f"{part}_seconds": self.seconds[part] for part in PARTS}, images)
+    def report(self, samples: int) -> dict[str, float]:
+        """Return the seconds of each part, and the rate at which `samples` were trained on."""
+        return _with_rate({f"{part}_seconds": self.seconds[part] for part in PARTS}, samples)
 
 
 def totals(history: list[dict[str, Any]]) -> dict[str, Any]:
@@ -62,9 +67,9 @@ def totals(history: list[dict[str, Any]]) -> dict[str, Any]:
     return _with_rate(seconds, sum(epoch["trained"] for epoch in history)) | {"peak_memory_mib": peak}
 
 
-def _with_rate(seconds: dict[str, float], images: int) -> dict[str, float]:
+def _with_rate(seconds: dict[str, float], samples: int) -> dict[str, float]:
     busy = seconds["train_seconds"] - seconds["compile_seconds"]
-    return seconds | {"images_per_second": images / max(busy, 1e-9)}
+    return seconds | {"samples_per_second": samples / max(busy, 1e-9)}
 
 
 def start_peak(device: torch.device) -> None:

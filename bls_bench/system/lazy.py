@@ -1,4 +1,4 @@
-"""torch, imported when it is first used.
+"""Modules that take long to import, imported when they are first used.
 
 The settings of every part are checked before anything else is loaded, and `import torch` alone takes longer
 than that check may. A module that holds settings imports torch from here; its first use loads it.
@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 
-class _Lazy:
+class Lazy:
     """Stands for a module; an attribute that was looked up once is as fast as the module's own."""
 
     def __init__(self, name: str) -> None:
@@ -25,6 +25,6 @@ class _Lazy:
 if TYPE_CHECKING:
     import torch
 else:
-    torch = _Lazy("torch")
+    torch = Lazy("torch")
 
-__all__ = ["torch"]
+__all__ = ["Lazy", "torch"]

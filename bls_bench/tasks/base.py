@@ -1,32 +1,68 @@
-"""What a task is: how a batch becomes a loss and a metric."""
+"""What a task is and what a model is: settings, what they need and what they give.
+
+The words of `needs` and `gives` are free; those in use are explained in `bls_bench.config.fit`.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from bls_bench.records.schema import Metric
+from bls_bench.system.settings import Part
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
+
+    from bls_bench.data.base import Data
+    from bls_bench.tasks.objective import Objective
+
+__all__ = ["Metric", "Model", "Task"]
 
 
-class Task(Protocol):
-    """A batch loss always, per-sample losses where they exist, and one metric, the higher the better.
+class Task(Part):
+    """Settings of a task: a dataclass that builds the objective of a run.
 
-    per_sample: whether `loss` gives the loss of each sample.
-    A task that classifies also has `signals`, the names of what `signal(name, logits, targets, features)`
-    tells of each sample, (b,), for the scorers and static pruners that ask for more than a loss, and
-    `unmixed()`, the same task on samples as they are. See `tasks/classification.py`.
-    metric: the metric's name, as it stands in records ("accuracy").
-
-    A task may also have `mixing(classes, seed)`, which gives a `Mixing` for its training batches, or None.
+    needs: what data set and model have to give.
     """
 
-    per_sample: ClassVar[bool]
-    metric: ClassVar[str]
+    needs: ClassVar[frozenset[str]] = frozenset()
 
-    def loss(self, model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the training loss, (b,) where `per_sample`, else 0-d; not weighted, on the device."""
-        ...
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What it is judged by as it is set; the first is the headline."""
+        raise NotImplementedError
 
-    def evaluate(self, model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the metric of each sample in percent, (b,), so that its mean is the metric of the set."""
-        ...
+    @property
+    def gives(self) -> frozenset[str]:
+        """What scorers and pruners can have of it as it is set; every task gives the loss of a batch."""
+        return frozenset()
+
+    @property
+    def batch_multiple(self) -> int:
+        """What the samples that go through the model at once must be a multiple of."""
+        return 1
+
+    def plain(self) -> Task:
+        """Return the same task on the samples as they are, for a scoring run."""
+        return self
+
+    def build(self, data: Data, seed: int) -> Objective:
+        """Return the objective for these data; all that is random about it comes from the run's `seed`.
+
+        Raises InputError for data that it cannot be trained on.
+        """
+        raise NotImplementedError
+
+
+class Model(Part):
+    """Settings of a family of models. needs: what the data set has to give; gives: what the task can ask."""
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+    gives: ClassVar[frozenset[str]] = frozenset()
+
+    def build(self, info: Any) -> nn.Module:
+        """Return a model with weights from torch's global generator, for data of this `info`.
+
+        Raises InputError for a model that does not exist or does not fit the data.
+        """
+        raise NotImplementedError

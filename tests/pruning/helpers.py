@@ -16,7 +16,7 @@ from bls_bench.pruning.pruners.selective_backprop import SelectiveBackpropPruner
 from bls_bench.pruning.pruners.seta import SeTaPruner
 from bls_bench.pruning.pruners.ucb import UCBPruner
 from bls_bench.pruning.scorers.bls import BatchLossScore
-from bls_bench.pruning.scorers.bls_centered import CentredBatchLossScore
+from bls_bench.pruning.scorers.bls_centered import BLSCentered
 from bls_bench.pruning.scorers.gradient_norm import GradientNorm
 from bls_bench.pruning.scorers.per_sample import PerSampleLoss
 from bls_bench.pruning.scorers.random import RandomScore
@@ -72,7 +72,7 @@ SCORERS = [
     pytest.param(lambda: BatchLossScore(init="zero"), id="bls_zero"),
     pytest.param(lambda: BatchLossScore(init="bias_corrected"), id="bls_bias_corrected"),
     pytest.param(RandomScore, id="random"),
-    pytest.param(CentredBatchLossScore, id="bls_centered"),
+    pytest.param(BLSCentered, id="bls_centered"),
     pytest.param(ResidualScore, id="residual"),
     pytest.param(GradientNorm, id="signal"),
 ]

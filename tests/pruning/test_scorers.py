@@ -10,7 +10,7 @@ from bls_bench.pruning.pruners.none import NoPruning
 from bls_bench.pruning.pruners.random import RandomPruner
 from bls_bench.pruning.running_mean import RUNNING_MEAN_DECAY
 from bls_bench.pruning.scorers.bls import BatchLossScore
-from bls_bench.pruning.scorers.bls_centered import CentredBatchLossScore
+from bls_bench.pruning.scorers.bls_centered import BLSCentered
 from bls_bench.pruning.scorers.per_sample import PerSampleLoss
 from bls_bench.pruning.scorers.random import RandomScore
 from bls_bench.pruning.scorers.residual import ResidualScore
@@ -36,7 +36,7 @@ def by_hand(scorer, n, epochs, batch_size=32):
             expected = sum(scores[i] or 0 for i in indices) / len(indices)
             for i in indices:
                 old = scores[i]
-                if isinstance(scorer, CentredBatchLossScore):
+                if isinstance(scorer, BLSCentered):
                     scores[i] = scorer.alpha * (old or 0) + (1 - scorer.alpha) * centred
                 elif isinstance(scorer, ResidualScore):
                     scores[i] = (old or 0) + scorer.eta * (centred - expected)
@@ -58,7 +58,7 @@ def by_hand(scorer, n, epochs, batch_size=32):
         BatchLossScore(alpha=0.0),
         BatchLossScore(alpha=0.9, init="zero"),
         BatchLossScore(alpha=0.7, init="bias_corrected"),
-        CentredBatchLossScore(alpha=0.7),
+        BLSCentered(alpha=0.7),
         ResidualScore(),
         ResidualScore(eta=0.3),
     ],
@@ -121,7 +121,7 @@ def test_centring_removes_the_fall_of_the_loss():
     """Equal samples, a falling loss, some long absent: BLS ranks by absence, the centred one far less."""
     n = 2000
     found = {}
-    for scorer in (BatchLossScore(), CentredBatchLossScore()):
+    for scorer in (BatchLossScore(), BLSCentered()):
         state = make_state(RandomPruner(prune_ratio=0.7), scorer, n=n, epochs=20)
         seen = torch.zeros(n)
         for epoch in range(20):
@@ -131,7 +131,7 @@ def test_centring_removes_the_fall_of_the_loss():
             seen[selection.indices] = epoch
         found[type(scorer)] = abs(spearmanr(state.scores, seen).statistic)
     assert found[BatchLossScore] > 0.4
-    assert found[CentredBatchLossScore] < 0.5 * found[BatchLossScore]
+    assert found[BLSCentered] < 0.5 * found[BatchLossScore]
 
 
 def test_per_sample_scores_are_the_last_losses():
@@ -163,7 +163,7 @@ def test_a_vector_counts_as_its_mean_for_a_batch_scorer():
         (BatchLossScore, {"alpha": 1.2}, r"alpha must be in \[0, 1\]"),
         (BatchLossScore, {"alpha": -0.2}, r"alpha must be in \[0, 1\]"),
         (BatchLossScore, {"init": "ones"}, "init must be first_batch, zero or bias_corrected"),
-        (CentredBatchLossScore, {"alpha": 2}, r"alpha must be in \[0, 1\]"),
+        (BLSCentered, {"alpha": 2}, r"alpha must be in \[0, 1\]"),
         (ResidualScore, {"eta": 0}, "eta must be above 0"),
     ],
 )
@@ -174,5 +174,5 @@ def test_bad_settings(scorer, settings, message):
 
 def test_only_the_per_sample_scorer_needs_per_sample_losses():
     assert PerSampleLoss.per_sample
-    for scorer in (BatchLossScore, RandomScore, CentredBatchLossScore, ResidualScore):
+    for scorer in (BatchLossScore, RandomScore, BLSCentered, ResidualScore):
         assert not scorer.per_sample

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bls_bench.pruning.pruner import Epoch, annealing_start, check_fraction, check_rate
-from bls_bench.pruning.rate import RatedPruner, dropped, lowest, spread
+from bls_bench.pruning.rate import AnnealedPruner, dropped, lowest, spread
 from bls_bench.pruning.selection import Selection, permutation
 from bls_bench.system.lazy import torch
 
@@ -21,7 +21,7 @@ WIDEN_AT = 0.8
 
 
 @dataclass(kw_only=True)
-class InfoBatchPruner(RatedPruner):
+class InfoBatchPruner(AnnealedPruner):
     """InfoBatch (ICLR 2024, Sec. 2.2-2.4), with the switches of its ablations.
 
     prune_ratio: r, the probability that a candidate is dropped, in [0, 1).
@@ -40,7 +40,6 @@ class InfoBatchPruner(RatedPruner):
     above 1 / (1 - most) = 20.
     """
 
-    delta: float = 0.875
     variant: str = "mean"
     low_quantile: float = 0.2
     low_ratio: float = 0.75
@@ -53,7 +52,6 @@ class InfoBatchPruner(RatedPruner):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_rate("low_ratio", self.low_ratio)
-        check_fraction("delta", self.delta)
         check_fraction("low_quantile", self.low_quantile)
         check_fraction("high_quantile", self.high_quantile)
         if self.low_quantile > self.high_quantile:

@@ -1,6 +1,7 @@
 """Random pruning: the baseline that looks at no score."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from bls_bench.pruning.pruner import Epoch
 from bls_bench.pruning.rate import RatedPruner
@@ -10,6 +11,8 @@ from bls_bench.pruning.selection import Selection
 @dataclass(kw_only=True)
 class RandomPruner(RatedPruner):
     """A fresh uniform draw of int((1 - prune_ratio) * N) samples each epoch, all with weight 1."""
+
+    scores: ClassVar[bool] = False
 
     def select(self, epoch: Epoch) -> Selection:
         share = self.share(epoch)

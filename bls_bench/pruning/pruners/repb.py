@@ -45,6 +45,10 @@ class RePBPruner(RatedPruner):
         # (N,) uint8: what the last epoch said of each sample. None until one has been seen.
         self._verdict: Tensor | None = None
 
+    def check_batches(self, batches: int) -> None:
+        if self.window > batches:
+            raise ValueError(f"window must be at most the {batches} batches of an epoch, got {self.window}")
+
     def observe(self, visits: Visits, scores: Tensor) -> None:
         self._verdict = torch.full(scores.shape, ABSENT, dtype=torch.uint8)
         if len(visits.indices) == 0:

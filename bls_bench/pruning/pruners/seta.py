@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bls_bench.pruning.kmeans1d import kmeans1d
-from bls_bench.pruning.pruner import Epoch, annealing_start, check_fraction
-from bls_bench.pruning.rate import RatedPruner, lowest
+from bls_bench.pruning.pruner import Epoch, annealing_start
+from bls_bench.pruning.rate import AnnealedPruner, lowest
 from bls_bench.pruning.selection import Selection
 from bls_bench.system.lazy import torch
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(kw_only=True)
-class SeTaPruner(RatedPruner):
+class SeTaPruner(AnnealedPruner):
     """SeTa (Scale Efficient Training, CVPR 2025), read off the authors' code.
 
     prune_ratio: r, the share removed by a uniform draw before anything else, in [0, 1).
@@ -32,12 +32,10 @@ class SeTaPruner(RatedPruner):
     prune_ratio: float = 0.1
     num_groups: int = 5
     window_scale: float = 0.9
-    delta: float = 0.875
     anneal: str = "partial"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_fraction("delta", self.delta)
         if self.num_groups < 1:
             raise ValueError(f"num_groups must be at least 1, got {self.num_groups}")
         if not 0 < self.window_scale <= 1:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bls_bench.pruning.pruner import check_fraction
-from bls_bench.pruning.running_mean import _Centred
+from bls_bench.pruning.running_mean import RunningMeanScorer
 from bls_bench.pruning.visits import Visits
 from bls_bench.system.lazy import torch
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(kw_only=True)
-class CentredBatchLossScore(_Centred):
+class BLSCentered(RunningMeanScorer):
     """BLS of batch losses less their running mean: ours, not the paper's. All start at 0."""
 
     alpha: float = 0.7
@@ -24,7 +24,7 @@ class CentredBatchLossScore(_Centred):
         check_fraction("alpha", self.alpha)
 
     def update(self, scores: Tensor, counts: Tensor, visits: Visits, generator: torch.Generator) -> None:
-        losses = visits.per_sample(self._centred_batch_losses(visits))
+        losses = visits.per_sample(self.batch_losses_less_mean(visits))
         scores.nan_to_num_(0)
         old = scores.index_select(0, visits.indices)
         scores.scatter_(0, visits.indices, losses.lerp_(old, self.alpha))

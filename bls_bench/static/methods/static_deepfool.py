@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bls_bench.static.observations import Observations
 from bls_bench.static.ranking import RankingPruner
@@ -33,7 +33,8 @@ class DeepFool(RankingPruner):
         if self.max_steps < 1:
             raise ValueError(f"max_steps must be at least 1, got {self.max_steps}")
 
-    def probe(self, model: nn.Module, inputs: Tensor) -> Tensor:
+    def probe(self, model: nn.Module, batch: Any) -> Tensor:
+        inputs, _ = batch
         return deepfool(model, inputs, self.max_steps).flatten(1).norm(dim=1).float()
 
     def score(self, observed: Observations) -> Tensor:

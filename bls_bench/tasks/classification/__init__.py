@@ -1,1 +1,7 @@
 """Classification of images into one of several classes."""
+
+PARTS = {
+    "task": {"classification": "task:Classification"},
+    "dataset": {"digits": "digits:Digits", "cifar": "cifar:CIFAR", "imagefolder": "folder:ImageFolder"},
+    "model": {"classifier": "models:Classifier"},
+}

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
-
 from bls_bench.data.augment import CropFlip
-from bls_bench.data.base import CPU, Data, Dataset, first_of_each_class
+from bls_bench.data.base import ClassDataset, Data, Images, first_of_each_class
 from bls_bench.data.split import MemorySplit, Pixels
 from bls_bench.system.lazy import torch
 
@@ -16,12 +13,16 @@ MEAN, STD = (0.305,), (0.376,)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Digits(Dataset):
+class Digits(ClassDataset):
     """A fifth of every class, the same in every run, is the test split."""
 
     name: str = "digits"
 
-    def load(self, seed: int, device: torch.device = CPU) -> Data:
+    def load(self, seed: int, device: torch.device | None = None) -> Data:
+        # Imported here: it takes as long as torch.
+        from sklearn.datasets import load_digits
+        from sklearn.model_selection import train_test_split
+
         digits = load_digits()
         images = torch.from_numpy(digits.images * (255 / 16)).round().to(torch.uint8)[:, None]
         targets = torch.from_numpy(digits.target).long()
@@ -34,8 +35,6 @@ class Digits(Dataset):
         return Data(
             train=MemorySplit(images[train], targets[train], augmented, seed),
             test=MemorySplit(images[test], targets[test], Pixels(MEAN, STD), seed),
-            num_classes=10,
-            channels=1,
-            image_size=8,
-            classes=[str(name) for name in digits.target_names],
+            info=Images(1, 8, tuple(str(name) for name in digits.target_names)),
+            targets=targets[train],
         )

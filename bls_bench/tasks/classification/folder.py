@@ -9,19 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image
-from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, make_dataset
-from torchvision.transforms import v2
 
-from bls_bench.data.base import CPU, Data, first_of_each_class
+from bls_bench.data.base import Data, Images, first_of_each_class
 from bls_bench.data.files import FolderSplit
 from bls_bench.data.split import Pixels
+from bls_bench.system import settings
 from bls_bench.system.errors import InputError
-from bls_bench.system.lazy import torch
+from bls_bench.system.lazy import Lazy, torch
 from bls_bench.system.memory import CHOICES, keep_in_memory
 from bls_bench.tasks.classification.photographs import Photographs
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torchvision.datasets import folder as files
+    from torchvision.transforms import v2
+else:
+    files, v2 = Lazy("torchvision.datasets.folder"), Lazy("torchvision.transforms.v2")
 
 
 # Of ImageNet: what pretrained models expect, and close enough for other photographs.
@@ -40,10 +43,10 @@ class ImageFolder(Photographs):
     """
 
     name: str = "imagefolder"
-    root: str
+    root: str = settings.folder()
     image_size: int = 32
-    in_memory: str = "auto"
-    workers: int | str = "auto"
+    in_memory: str = settings.unkeyed("auto")
+    workers: int | str = settings.unkeyed("auto")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -64,7 +67,7 @@ class ImageFolder(Photographs):
         if self.crop not in ("auto", "resized"):
             raise ValueError(f"crop must be auto or resized {why}, got {self.crop}")
 
-    def load(self, seed: int, device: torch.device = CPU) -> Data:
+    def load(self, seed: int, device: torch.device | None = None) -> Data:
         train_folder, test_folder = _split_folders(Path(self.root).expanduser())
         classes, train_paths, train_targets = _scan(train_folder)
         test_classes, test_paths, test_targets = _scan(test_folder)
@@ -80,7 +83,7 @@ class ImageFolder(Photographs):
         if size <= SMALL:
             fit_train = fit_test = _resize(size, size)
             needed = (len(train_paths) + len(test_paths)) * 3 * size**2
-            kept = keep_in_memory(self.in_memory, needed, device)
+            kept = keep_in_memory(self.in_memory, needed, device or torch.device("cpu"))
         else:
             crop = [v2.RandomResizedCrop(size), v2.RandomHorizontalFlip(), v2.PILToTensor()]
             fit_train, fit_test, kept = v2.Compose(crop), _resize(round(size * 256 / 224), size), False
@@ -91,10 +94,8 @@ class ImageFolder(Photographs):
         return Data(
             train=train.in_memory() if kept else train,
             test=test.in_memory() if kept else test,
-            num_classes=len(classes),
-            channels=3,
-            image_size=size,
-            classes=classes,
+            info=Images(3, size, tuple(classes)),
+            targets=train_targets,
         )
 
     def _workers(self) -> int:
@@ -124,11 +125,11 @@ def _split_folders(root: Path) -> tuple[Path, Path]:
 def _scan(folder: Path) -> tuple[list[str], list[str], Tensor]:
     """Return the sorted class names, the image files and their (N,) int64 targets."""
     try:
-        classes, targets = find_classes(folder)
-        files = make_dataset(folder, targets, IMG_EXTENSIONS)
+        classes, targets = files.find_classes(folder)
+        found = files.make_dataset(folder, targets, files.IMG_EXTENSIONS)
     except OSError as error:
         raise InputError(f"dataset.root: {folder} must hold a folder of images per class: {error}") from error
-    return classes, [path for path, _ in files], torch.tensor([target for _, target in files])
+    return classes, [path for path, _ in found], torch.tensor([target for _, target in found])
 
 
 def _some(names: set[str]) -> str:

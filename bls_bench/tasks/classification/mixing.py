@@ -10,7 +10,7 @@ import numpy as np
 from timm.data import Mixup
 
 from bls_bench.system.lazy import torch
-from bls_bench.system.streams import stream
+from bls_bench.tasks.objective import Place
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,19 +19,17 @@ if TYPE_CHECKING:
 class Mixing:
     """Mixes sample i of a batch with sample b - 1 - i; batches must be of even size."""
 
-    def __init__(self, mixup: float, cutmix: float, classes: int, seed: int) -> None:
+    def __init__(self, mixup: float, cutmix: float, classes: int) -> None:
         """With both above 0, each batch gets one of them, either as likely."""
         # Smoothing is the loss' own affair: on mixed targets it comes to the same.
         self._mix = Mixup(mixup, cutmix, label_smoothing=0.0, num_classes=classes)
-        self._seed = seed
 
-    def __call__(self, inputs: Tensor, targets: Tensor, *place: int) -> tuple[Tensor, Tensor]:
+    def __call__(self, inputs: Tensor, targets: Tensor, place: Place) -> tuple[Tensor, Tensor]:
         """Mix `inputs` in place; returns them and the (b, classes) float32 probabilities to learn.
 
-        place: epoch, step and process. They name the stream of random numbers, so neither another
-        pruner nor a resume changes them.
+        place: names the stream of random numbers.
         """
-        with _numpy_from(stream(self._seed, "mix", *place)):
+        with _numpy_from(place.stream("mix")):
             return self._mix(inputs, targets)
 
 

@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 
 from bls_bench.data.augment import CropFlip, Cutout, ResizedCrop
-from bls_bench.data.base import Dataset
+from bls_bench.data.base import ClassDataset
 from bls_bench.data.split import Pixels
 
 CROPS = ("auto", "reflect", "zero", "resized")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Photographs(Dataset):
+class Photographs(ClassDataset):
     """`crop` is the random crop, beside which images are mirrored at random.
 
     reflect and zero pad every side by an eighth, mirrored or black, and crop the old size; resized is

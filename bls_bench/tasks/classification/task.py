@@ -1,4 +1,4 @@
-"""Classification into one of several classes."""
+"""Classification into one of several classes: the settings of the task."""
 
 from __future__ import annotations
 
@@ -6,24 +6,21 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from bls_bench.pruning.signals import SIGNALS
-from bls_bench.system.lazy import torch
-from bls_bench.tasks.classification.mixing import Mixing
+from bls_bench.tasks.base import Metric, Task
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from bls_bench.data.base import Data
+    from bls_bench.tasks.classification.objective import Classifying
 
 
 @dataclass(frozen=True, kw_only=True)
-class Classification:
-    """Cross-entropy and top-1 accuracy; the model gives (b, classes).
+class Classification(Task):
+    """Cross-entropy and top-1 accuracy.
 
-    Targets are (b,) int64 classes or, for training, (b, classes) probabilities. `mixup` and `cutmix` are
-    the parameters of their Beta distributions, 0 for none.
+    label_smoothing: in [0, 1). mixup, cutmix: the parameters of their Beta distributions, 0 for none.
     """
 
-    per_sample: ClassVar[bool] = True
-    metric: ClassVar[str] = "accuracy"
-    signals: ClassVar[tuple[str, ...]] = tuple(SIGNALS)
+    needs: ClassVar[frozenset[str]] = frozenset({"classes", "logits"})
     label_smoothing: float = 0.0
     mixup: float = 0.0
     cutmix: float = 0.0
@@ -32,27 +29,32 @@ class Classification:
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing must be in [0, 1), got {self.label_smoothing}")
         for name in ("mixup", "cutmix"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} must be a number of at least 0, got {getattr(self, name)}")
 
-    def mixing(self, classes: int, seed: int) -> Mixing | None:
-        """What mixes the batches of a run with this seed, if anything does."""
-        if self.mixup == self.cutmix == 0:
-            return None
-        return Mixing(self.mixup, self.cutmix, classes, seed)
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        return (Metric("accuracy", "higher", "%", margin=0.5),)
 
-    def unmixed(self) -> Classification:
+    @property
+    def mixes(self) -> bool:
+        return self.mixup > 0 or self.cutmix > 0
+
+    @property
+    def gives(self) -> frozenset[str]:
+        """Mixed samples have no signals of their own; their losses are rebuilt."""
+        return frozenset({"per_sample", "outputs", *(() if self.mixes else SIGNALS)})
+
+    @property
+    def batch_multiple(self) -> int:
+        """Samples are mixed in pairs."""
+        return 2 if self.mixes else 1
+
+    def plain(self) -> Classification:
         """The same task on the samples as they are."""
         return replace(self, mixup=0.0, cutmix=0.0)
 
-    def signal(self, name: str, logits: Tensor, targets: Tensor, features: Tensor | None) -> Tensor:
-        """Return one of SIGNALS, (b,) float32; features: (b, d) or None, the last layer's input."""
-        return SIGNALS[name](logits, targets, features)
+    def build(self, data: Data, seed: int) -> Classifying:
+        from bls_bench.tasks.classification.objective import Classifying
 
-    def loss(self, model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
-        return torch.nn.functional.cross_entropy(
-            model(inputs).float(), targets, reduction="none", label_smoothing=self.label_smoothing
-        )
-
-    def evaluate(self, model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
-        return (model(inputs).argmax(1) == targets).float() * 100
+        return Classifying(self, data.info)

@@ -1,0 +1,57 @@
+"""Whether the parts of a run fit each other: what one needs, another has to give."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from bls_bench.system.errors import InputError
+
+if TYPE_CHECKING:
+    from bls_bench.config.schema import Trainer
+
+# What is needed and given: what it is, and where something lacks it, the way out.
+WORDS = {
+    # data sets
+    "images": ("images", "take a data set of images"),
+    "classes": ("a class for every sample", "take a data set with classes"),
+    "boxes": ("boxes around objects", "take a data set with boxes"),
+    "text": ("text", "take a data set of text"),
+    # models
+    "logits": ("a model that gives logits", "take a classifier of these data"),
+    "detections": ("a model that detects", "use model=fcos"),
+    "autoencoding": ("a model that encodes and decodes", "use model=vae_mlp"),
+    # tasks
+    "per_sample": ("the loss of each sample", "use scorer=bls"),
+    "outputs": ("the outputs of a classifier to choose samples by", "use pruner=static_random"),
+    # trainer
+    "whole_model": ("to look into the whole model", "use trainer.strategy=ddp"),
+}
+SIGNAL = "use scorer=per_sample"
+
+
+def check_fit(names: Mapping[str, Any], parts: Mapping[str, Any], trainer: Trainer) -> None:
+    """Raise InputError, naming the group and the way out, where a part needs what the others do not give.
+
+    names: the resolved values of each group, for the names in the message.
+    """
+    dataset, model, task = parts["dataset"], parts["model"], parts["task"]
+    scorer, pruner = parts["scorer"], parts["pruner"]
+    given = (
+        ("model", model.needs, dataset.gives, ("dataset",)),
+        ("task", task.needs, dataset.gives | model.gives, ("dataset", "model")),
+        ("scorer", scorer.needs, task.gives, ("task",)),
+        ("pruner", pruner.needs, task.gives | trainer.gives, ("task", "trainer")),
+    )
+    for group, needs, gives, sources in given:
+        for thing in sorted(needs - gives):
+            what, way_out = WORDS.get(thing, (f"{thing} of each sample", SIGNAL))
+            if group == "scorer" and "per_sample" not in task.gives:
+                what, way_out = WORDS["per_sample"]
+            origin = " or ".join(named(source, names) for source in sources)
+            raise InputError(f"{named(group, names)} needs {what}, which {origin} does not give: {way_out}")
+
+
+def named(group: str, names: Mapping[str, Any]) -> str:
+    """Name a group with what was chosen for it; the trainer has no choice."""
+    return "trainer" if group == "trainer" else f"{group}={names[group]['_target_']}"

@@ -1,0 +1,94 @@
+"""What has come out of a run: its result, and what the terminal says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from lightning_fabric import Fabric
+
+from bls_bench.config.run import Config
+from bls_bench.pruning.state import PruningState
+from bls_bench.records.run import Record
+from bls_bench.records.schema import Metric
+from bls_bench.system.clock import totals
+
+
+def result_of(
+    history: list[dict[str, Any]], state: PruningState, metrics: Sequence[Metric]
+) -> dict[str, Any]:
+    """Return the result of a run from the metrics of its epochs.
+
+    For each metric its last and its best value; best_epoch is that of the first one, the headline.
+    """
+    result: dict[str, Any] = {"status": "finished", "metrics": [metric._asdict() for metric in metrics]}
+    for metric in metrics:
+        evaluated = [line for line in history if line[metric.name] is not None]
+        best = evaluated[metric.best([line[metric.name] for line in evaluated])]
+        result |= {
+            f"{metric.name}_last": evaluated[-1][metric.name],
+            f"{metric.name}_best": best[metric.name],
+        }
+        result.setdefault("best_epoch", best["epoch"])
+    return {
+        **result,
+        "pruned_percent": state.pruned_percent,
+        "loss_last": history[-1]["loss"],
+        "epochs": len(history),
+        "num_samples": state.num_samples,
+        "samples_trained": sum(line["trained"] for line in history),
+        **_scoring(state),
+        **totals(history),
+    }
+
+
+def _scoring(state: PruningState) -> dict[str, float]:
+    """What a static pruner's scoring run took, and the pruned % with it counted as training."""
+    cost = state.pruner.cost
+    if not cost:
+        return {}
+    share = cost["scoring_samples"] / (state.num_samples * state.epochs_asked)
+    return {**cost, "pruned_percent_with_scoring": state.pruned_percent - 100 * share}
+
+
+def epoch_line(line: dict[str, Any], epochs: int, metrics: Sequence[Metric]) -> str:
+    """One epoch in one line for the terminal."""
+    found = [f"{one.name} {one.text(line[one.name])}  " for one in metrics if line[one.name] is not None]
+    text = (
+        f"epoch {line['epoch'] + 1:>3}/{epochs}  loss {line['loss']:.4f}  {''.join(found)}"
+        f"kept {line['kept']}  pruned so far {line['pruned_percent']:.1f}%"
+    )
+    if line["score_loss_spearman"] is not None:
+        text += f"  score~loss {line['score_loss_spearman']:+.2f}"
+    return text
+
+
+def announce(config: Config, num_epochs: int, fabric: Fabric) -> None:
+    """Print what the run is to prune, in how many of the epochs asked for."""
+    if expected := expectation(config):
+        fabric.print(f"to be pruned in {num_epochs} epochs of {config.trainer.epochs}: {expected}")
+
+
+def report(what: str, result: dict[str, Any], config: Config, record: Record) -> None:
+    """Print the outcome."""
+    expected = expectation(config)
+    found = ", ".join(
+        f"{one.name} {one.text(result[f'{one.name}_last'])} (best {one.text(result[f'{one.name}_best'])})"
+        for one in config.task.metrics
+    )
+    print(
+        f"{what}: {found}, pruned {result['pruned_percent']:.1f}%{expected and f' ({expected})'}, "
+        f"training took {result['train_seconds']:.1f} s\n"
+        f"record: {record.path}"
+    )
+    root, made_with = config.resolved["dataset"].get("root"), record.data_root()
+    if root != made_with:
+        print(f"note: it was made with dataset.root={made_with}; take another records= if that is other data")
+
+
+def expectation(config: Config) -> str:
+    """Say how much of the run is to be pruned; empty where the pruner cannot tell."""
+    percent = config.pruner.expected_percent(config.trainer.epochs, config.scorer.below_mean)
+    if percent is None:
+        return ""
+    return f"expected {'' if config.pruner.exact else 'about '}{percent:.1f}%"

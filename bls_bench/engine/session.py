@@ -1,0 +1,97 @@
+"""One run from its config to its result: begun, gone on with, or found finished."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lightning_fabric import Fabric
+
+from bls_bench.config.run import Config
+from bls_bench.engine import checkpoint
+from bls_bench.engine.devices import make_fabric
+from bls_bench.engine.loop import Engine
+from bls_bench.engine.outcome import announce, report
+from bls_bench.engine.scoring import prepare
+from bls_bench.pruning.checks import NonFiniteLossError
+from bls_bench.records.run import Record
+from bls_bench.records.tracking import Tracker
+from bls_bench.system.errors import InputError, folded
+from bls_bench.system.stopping import Interrupted, StopSignal
+
+
+def run(config: Config, experiment: str | None = None) -> dict[str, Any]:
+    """Train one run, or go on with it, and return its result; a finished one is returned as it is.
+
+    Raises InputError for what the user can mend, NonFiniteLossError, and Interrupted after a signal.
+    """
+    fabric = make_fabric(config.trainer)
+    record = None
+    finished = None
+    error = None
+    if fabric.is_global_zero:
+        try:
+            record = Record(config.root.records, config.key, config.resolved)
+            if record.losses.exists() or not config.trainer.save_losses:  # else there is more to record
+                finished = record.result()
+        except InputError as failure:
+            error = str(failure)
+    finished, error = fabric.broadcast((finished, error))
+    if error:
+        raise InputError(error)
+    try:
+        if finished and finished["status"] == "finished":
+            if record:
+                report("already finished", finished, config, record)
+            return finished
+        return _train(config, fabric, record, experiment)
+    finally:
+        if record:
+            record.close()
+
+
+def _train(config: Config, fabric: Fabric, record: Record | None, experiment: str | None) -> dict[str, Any]:
+    data = config.dataset.load(config.seed, fabric.device)
+    path = Path(fabric.broadcast(str(record.checkpoint if record else "")))
+    resumed = path.exists()
+    if not resumed:
+        prepare(config, data, fabric)
+    engine = Engine(config, data, fabric)
+    announce(config, engine.state.num_epochs, fabric)
+    if resumed:
+        engine.load(path)
+        fabric.print(f"going on from epoch {engine.state.epoch + 1}, step {engine.done}")
+    tracker = Tracker()
+    if record:
+        record.start(str(fabric.device), fabric.world_size, engine.history)
+        tracker = config.logger.start(config.key, config.resolved, experiment, record.path)
+    exit_code, result = 1, {}
+    try:
+        with StopSignal() as stop:
+            result = engine.fit(record, tracker, stop)
+            # All processes make this call.
+            weights = engine.learner.weights() if config.trainer.save_model else None
+            if record:
+                if weights is not None:
+                    checkpoint.save(record.model, weights)
+                record.finish(result)
+                record.checkpoint.unlink(missing_ok=True)
+                report("finished", result, config, record)
+        exit_code = 0
+        if stop.number:
+            raise Interrupted(stop.number, "stopped after the run was finished")
+    except Interrupted as stopped:
+        exit_code = stopped.exit_code
+        raise
+    except NonFiniteLossError as error:
+        if record:
+            record.finish({"status": "failed", "error": folded(error)})
+            record.checkpoint.unlink(missing_ok=True)  # it may hold the weights that have diverged
+        raise
+    except Exception as error:
+        if record:
+            record.finish({"status": "failed", "error": folded(error)})
+        raise
+    finally:
+        tracker.finish(exit_code, result)
+    return result
