@@ -14,6 +14,7 @@ from bls_bench.engine.loop import Engine
 from bls_bench.engine.outcome import announce, report
 from bls_bench.engine.scoring import prepare
 from bls_bench.pruning.checks import NonFiniteLossError
+from bls_bench.records.archive import Archive
 from bls_bench.records.run import Record
 from bls_bench.records.tracking import Tracker
 from bls_bench.system.errors import InputError, folded
@@ -32,8 +33,7 @@ def run(config: Config, experiment: str | None = None) -> dict[str, Any]:
     if fabric.is_global_zero:
         try:
             record = Record(config.root.records, config.key, config.resolved)
-            if record.losses.exists() or not config.trainer.save_losses:  # else there is more to record
-                finished = record.result()
+            finished = _finished(record, config)
         except InputError as failure:
             error = str(failure)
     finished, error = fabric.broadcast((finished, error))
@@ -48,6 +48,15 @@ def run(config: Config, experiment: str | None = None) -> dict[str, Any]:
     finally:
         if record:
             record.close()
+
+
+def _finished(record: Record, config: Config) -> dict[str, Any] | None:
+    """Return the result of a run that is over; None where there is something to train, or to record."""
+    folder = config.root.archive
+    kept = record.losses if folder is None else Archive(folder).losses(config.key)
+    if config.trainer.save_losses and not (kept.exists() or record.losses.exists()):
+        return None
+    return record.result() if folder is None else record.archived(folder)
 
 
 def _train(config: Config, fabric: Fabric, record: Record | None, experiment: str | None) -> dict[str, Any]:
@@ -76,6 +85,8 @@ def _train(config: Config, fabric: Fabric, record: Record | None, experiment: st
                 record.finish(result)
                 checkpoint.remove(record.checkpoint)
                 report("finished", result, config, record)
+                if config.root.archive is not None:
+                    record.move(config.root.archive)
         exit_code = 0
         if stop.number:
             raise Interrupted(stop.number, "stopped after the run was finished")
