@@ -100,6 +100,9 @@ class Root(Part):
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed must be in [0, 2^63), got {self.seed}")
+        for name in ("records", "archive"):
+            if getattr(self, name) == "":
+                raise ValueError(f"{name} must be a folder, got ''")
 
 
 def made(
