@@ -8,15 +8,18 @@ import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from omegaconf import OmegaConf
 
 from bls_bench.config.run import load
 from bls_bench.experiments import manifest, spec
 from bls_bench.records.archive import Archive, Archived
+from bls_bench.records.run import PLACES
 
 # Runs of a rule for InfoBatch under a target that was taken back: they are trained again.
 STALE_COMMIT = "702bc8a00265-dirty"
+RENAMED = {"images_per_second": "samples_per_second"}
 
 
 def main() -> None:
@@ -52,8 +55,17 @@ def migrate(folder: Path) -> dict[str, str]:
 
 def with_todays_key(record: Archived) -> Archived:
     config = load(OmegaConf.create(record.config))
-    result = record.result | {"key": config.key}
-    return replace(record, key=config.key, config=config.resolved, result=result)
+    return replace(
+        record,
+        key=config.key,
+        config={name: value for name, value in config.resolved.items() if name not in PLACES},
+        result=with_todays_names(record.result) | {"key": config.key},
+        curves=with_todays_names(record.curves),
+    )
+
+
+def with_todays_names(fields: dict[str, Any]) -> dict[str, Any]:
+    return {RENAMED.get(name, name): value for name, value in fields.items()}
 
 
 def stale(record: Archived) -> bool:
