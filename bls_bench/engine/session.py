@@ -74,6 +74,8 @@ def _train(config: Config, fabric: Fabric, record: Record | None, experiment: st
             if record:
                 if weights is not None:
                     checkpoint.save(record.model, weights)
+                engine.learner.show(data, record.path)
+                tracker.show(record.pictures())
                 record.finish(result)
                 record.checkpoint.unlink(missing_ok=True)
                 report("finished", result, config, record)
