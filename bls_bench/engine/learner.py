@@ -107,7 +107,7 @@ class Learner:
 
     @torch.no_grad()
     def show(self, data: Data, folder: Path) -> None:
-        """Have the task draw what the model does; a model in parts cannot run on process 0 alone, and is not."""
+        """Have the task draw what the model does; of a model in parts, which needs all processes, nothing."""
         if not self._sharded:
             with self.fabric.autocast(), self.compiler.eagerly():
                 self.objective.show(self.evaluated.eval(), data, folder)
