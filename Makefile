@@ -19,9 +19,10 @@ demo: setup ## train bls_seta on scikit-learn's digits, one to two minutes on tw
 test: setup ## run all tests
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
-lint: setup ## check format and style
+lint: setup ## check format, style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/mypy
 
 # Tables and figures: SCALE=digits (minutes), small (hours) or paper (the papers' own, for a GPU).
 SCALE ?= digits

@@ -12,7 +12,13 @@ from bls_bench.pruning.checks import NonFiniteLossError
 from bls_bench.system.errors import InputError, folded
 
 # The errors that are told in one line, with their exit codes.
-EXPECTED = {InputError: 2, HydraException: 2, OmegaConfBaseException: 2, OSError: 2, NonFiniteLossError: 1}
+EXPECTED: dict[type[Exception], int] = {
+    InputError: 2,
+    HydraException: 2,
+    OmegaConfBaseException: 2,
+    OSError: 2,
+    NonFiniteLossError: 1,
+}
 
 
 def tell(error: Exception, of: str = "") -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from typing import cast
 
 import torch
 import torch.distributed as dist
@@ -105,7 +106,7 @@ def observe(config: Config, data: Data, fabric: Fabric) -> Observations:
     )
     run.fit(None, Tracker(), StopSignal())
     logits, features, probed = _look(run, config, data, fabric)
-    history = torch.stack(run.state.pruner.history)
+    history = torch.stack(cast(_Watch, run.state.pruner).history)
     return Observations(targets, data.info.num_classes, logits, features, history, probed)
 
 

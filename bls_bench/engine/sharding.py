@@ -39,7 +39,8 @@ def shard(model: nn.Module, mesh: DeviceMesh) -> nn.Module:
             # A list of lists has no forward pass of its own to be gathered for.
             if not isinstance(block, nn.ModuleList) and any(True for _ in block.parameters()):
                 fully_shard(block, mesh=mesh["data_parallel"])
-    return fully_shard(model, mesh=mesh["data_parallel"])
+    fully_shard(model, mesh=mesh["data_parallel"])  # in place
+    return model
 
 
 def is_sharded(model: nn.Module) -> bool:
@@ -53,7 +54,7 @@ def whole_state(model: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
 
 
 def whole_weights(model: nn.Module) -> dict[str, Tensor]:
-    return get_model_state_dict(model, options=WHOLE)
+    return get_model_state_dict(model, options=WHOLE)  # type: ignore[return-value]
 
 
 def load_whole(model: nn.Module, optimizer: Optimizer, state: dict[str, Any]) -> None:

@@ -48,7 +48,13 @@ class WandbLogger(Logger):
     def start(self, key: str, config: dict[str, Any], group: str | None, folder: Path) -> Tracker:
         if self.mode == "disabled":
             return Tracker()
-        names = {"project": self.project, "group": group, "id": key, "name": key, "dir": str(folder)}
+        names: dict[str, Any] = {
+            "project": self.project,
+            "group": group,
+            "id": key,
+            "name": key,
+            "dir": str(folder),
+        }
         return WandbTracker(self.mode, names, config)
 
 
@@ -65,7 +71,12 @@ class WandbTracker(Tracker):
         import wandb
 
         settings = wandb.Settings(silent=True, console="off", init_timeout=CONNECT_SECONDS)
-        options = {"config": config, "resume": "allow", "settings": settings, "reinit": "finish_previous"}
+        options: dict[str, Any] = {
+            "config": config,
+            "resume": "allow",
+            "settings": settings,
+            "reinit": "finish_previous",
+        }
         if mode != "offline" and has_api_key(settings.base_url):
             try:
                 self._run = wandb.init(**names, **options, mode="online")

@@ -102,6 +102,7 @@ class StaticPruner(Pruner):
         """Raise ValueError if nothing has been chosen."""
         if self._chosen is None:
             raise ValueError(f"{type(self).__name__} needs its scoring run first: train by bls_bench.train")
+        assert self._weights is not None
         kept = marked(self._chosen, epoch.num_samples)
         if bool((self._weights == 1).all()):
             return Selection.of(kept, epoch.generator)

@@ -95,7 +95,8 @@ class MeanMeasure(Measure):
     """A metric that is the mean of one number a sample."""
 
     def __init__(self, name: str) -> None:
-        self.name, self._total, self._count = name, 0.0, 0
+        self.name, self._count = name, 0
+        self._total: Tensor | float = 0.0
 
     def values(self, model: nn.Module, batch: Any) -> Tensor:
         """Return the (b,) numbers of a batch."""
