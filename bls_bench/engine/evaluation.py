@@ -36,6 +36,8 @@ def measured(model: nn.Module, objective: Objective, split: Split, fabric: Fabri
     for number, batch in enumerate(split.batches(batches, 0, fabric.device)):
         with fabric.autocast():
             (measure if number < steps else objective.measure()).update(model, batch)
+    with fabric.autocast():
+        measure.generate(model)
     if fabric.world_size > 1:
         measure.merge(gathered(measure.state(), fabric))
     return measure.compute()
