@@ -1,4 +1,4 @@
-"""Write docs/reference.md: every part of every group, its settings and their defaults, from the code itself."""
+"""Write docs/reference.md: every part of every group, its settings and their defaults, from the code."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from bls_bench.config.schema import Root, Trainer
 FILE = Path(__file__).parents[1] / "docs" / "reference.md"
 HEAD = """# Reference
 
-Every part and its settings, made from the code by `make reference`. A setting is typed as `GROUP.NAME=VALUE`. An
-option is what one types for the group (`pruner=bls_seta`); several options may be of one part, with other values.
+Every part and its settings, made from the code by `make reference`. A setting is typed as
+`GROUP.NAME=VALUE`. An option is what one types for the group (`pruner=bls_seta`); several options may be of
+one part, with other values.
 """
 
 
@@ -46,7 +47,8 @@ def described(cls: type) -> str:
 
 
 def _type(field: dataclasses.Field) -> str:
-    return str(field.type).replace("|", "or").replace("None", "null")
+    name = field.type if isinstance(field.type, str) else field.type.__name__
+    return name.replace("|", "or").replace("None", "null")
 
 
 def _default(field: dataclasses.Field) -> str:
