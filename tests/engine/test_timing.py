@@ -8,8 +8,7 @@ from bls_bench.engine.loop import Engine
 from bls_bench.system.clock import PARTS, Clock
 from bls_bench.system.stopping import Interrupted
 
-from .helpers import train
-from .test_engine import StopAt
+from tests.helpers import train
 
 
 def slow(seconds):
@@ -32,10 +31,10 @@ def test_parts_lie_within_the_whole(tmp_path):
     for line in lines:
         assert all(line[f"{part}_seconds"] >= 0 for part in PARTS)
         assert line["data_seconds"] + line["compile_seconds"] < line["train_seconds"]
-        assert line["images_per_second"] == pytest.approx(line["trained"] / line["train_seconds"])
+        assert line["samples_per_second"] == pytest.approx(line["trained"] / line["train_seconds"])
     assert result["train_seconds"] == pytest.approx(sum(line["train_seconds"] for line in lines))
     assert result["train_seconds"] + result["select_seconds"] + result["eval_seconds"] < wall
-    assert result["images_per_second"] == pytest.approx(result["samples_trained"] / result["train_seconds"])
+    assert result["samples_per_second"] == pytest.approx(result["samples_trained"] / result["train_seconds"])
     assert 100 < result["peak_memory_mib"] < 100_000
 
 
@@ -48,7 +47,7 @@ def test_an_interrupted_epoch_counts_both_its_pieces(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Engine, "_step", slow_step)
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        patch.setattr("bls_bench.train.StopSignal", lambda: StopAt(3))
+        patch.setattr("bls_bench.engine.session.StopSignal", lambda: StopAt(3))
         train(tmp_path)
     _, lines = train(tmp_path)
     assert lines[0]["train_seconds"] >= 4 * 0.05

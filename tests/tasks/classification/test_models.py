@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from bls_bench.system.errors import InputError
-from bls_bench.tasks.classification.models import Model, small_patch
+from bls_bench.tasks.classification.models import Classifier, small_patch
 
 NODES = sorted((Path(__file__).parents[1] / "conf" / "model").glob("*.yaml"))
 NAMES = sorted(node.stem for node in NODES if node.stem != "timm")
@@ -53,18 +53,18 @@ def test_takes_large_images(name):
 
 @pytest.mark.parametrize("name", ["convnext_atto", "mixer_s16_224", "deit_tiny_patch16_224", "resnet10t"])
 def test_any_timm_name(name):
-    network = Model(name=name).build(3, 32, num_classes=4)
+    network = Classifier(name=name).build(3, 32, num_classes=4)
     assert network(torch.randn(2, 3, 32, 32)).shape == (2, 4)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "resnet10t"])
 def test_small_stem_up_to_64_pixels_and_not_beyond(name):
     for size, shrinks_by in [(32, 8), (64, 8), (65, 32), (96, 32)]:
-        network = Model(name=name).build(3, size, 10).eval()
+        network = Classifier(name=name).build(3, size, 10).eval()
         with torch.no_grad():
             height = network.forward_features(torch.zeros(1, 3, size, size)).shape[-1]
         assert height == -(-size // shrinks_by), size
-    stem = first_convolution(Model(name=name).build(3, 64, 10))
+    stem = first_convolution(Classifier(name=name).build(3, 64, 10))
     assert (stem.kernel_size, stem.stride, stem.padding, stem.bias) == ((3, 3), (1, 1), (1, 1), None)
 
 
@@ -122,23 +122,23 @@ def test_weights_follow_torchs_seed(name):
 
 def test_unknown_name_lists_close_ones():
     with pytest.raises(InputError, match=r"model\.name=resnet_18 .*resnet18") as caught:
-        Model(name="resnet_18").build(3, 32, 10)
+        Classifier(name="resnet_18").build(3, 32, 10)
     assert "\n" not in str(caught.value)
     with pytest.raises(InputError, match=r"timm\.list_models"):
-        Model(name="?").build(3, 32, 10)
+        Classifier(name="?").build(3, 32, 10)
 
 
 def test_a_name_never_reaches_for_the_network():
     with pytest.raises(InputError, match="neither resnet20 nor a timm model"):
-        Model(name="hf-hub:someone/something").build(3, 32, 10)
+        Classifier(name="hf-hub:someone/something").build(3, 32, 10)
 
 
 def test_a_model_that_does_not_fit_the_images_is_refused():
     with pytest.raises(InputError, match=r"model\.name=inception_v3 .*3x32x32") as caught:
-        Model(name="inception_v3").build(3, 32, 10)
+        Classifier(name="inception_v3").build(3, 32, 10)
     assert "\n" not in str(caught.value)
 
 
 def test_an_empty_name_is_refused():
     with pytest.raises(ValueError, match=r"^name must be"):
-        Model(name="")
+        Classifier(name="")

@@ -14,11 +14,9 @@ from bls_bench.engine import loop as engine_module
 from bls_bench.engine.sharding import shard
 from bls_bench.records.tracking import Tracker
 from bls_bench.system.stopping import StopSignal
-from bls_bench.tasks.classification.models import Model
+from bls_bench.tasks.classification.models import Classifier
 
-from .test_engine import StopAt, make_engine
-from .test_step import Perceptron
-from .two_processes import in_two_processes
+from tests.two_processes import in_two_processes
 
 SHARED = ("trainer.accumulate=2", "trainer.grad_clip=1", "trainer.device=cpu", "seed=1")
 SWITCHES = (*SHARED, "trainer.ema=0.9")
@@ -98,7 +96,7 @@ def fit_by_unlike_clocks(rank):
 
 
 def work(rank, folder):
-    Model.build = lambda *_: Perceptron()
+    Classifier.build = lambda *_: Perceptron()
     ends = [weighted_run(*SWITCHES), sharded_run(folder / "checkpoint.pt")]
     return [*ends, gradients(sharded=True), fit_by_unlike_clocks(rank)]
 
@@ -130,7 +128,7 @@ def test_both_end_with_the_same(two):
 
 
 def test_they_make_the_steps_of_one_process(two, monkeypatch):
-    monkeypatch.setattr(Model, "build", lambda *_: Perceptron())
+    monkeypatch.setattr(Classifier, "build", lambda *_: Perceptron())
     start = make_engine("seed=1").model.state_dict()
     lines, weights, average, scores = weighted_run(*SWITCHES[1:])
     two_lines, two_weights, two_average, two_scores = two[0]
@@ -148,7 +146,7 @@ def test_they_make_the_steps_of_one_process(two, monkeypatch):
 
 
 def test_shards_make_the_steps_of_one_process(sharded, monkeypatch):
-    monkeypatch.setattr(Model, "build", lambda *_: Perceptron())
+    monkeypatch.setattr(Classifier, "build", lambda *_: Perceptron())
     start = make_engine("seed=1").model.state_dict()
     lines, weights, _, scores = weighted_run(*SHARED)
     (shard_lines, own, shard_weights, shard_scores), (_, other_own, nothing, other_scores) = sharded

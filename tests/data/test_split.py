@@ -28,7 +28,6 @@ from torchvision.transforms.v2 import functional as vision
 
 from bls_bench.data import CIFAR, Digits, ImageFolder, Split
 from bls_bench.data.augment import CropFlip, Cutout, ResizedCrop
-from bls_bench.data.base import CPU
 from bls_bench.data.split import MemorySplit, Pixels
 from bls_bench.system.errors import InputError
 from bls_bench.tasks.classification import cifar

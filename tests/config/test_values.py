@@ -13,7 +13,7 @@ from bls_bench.pruning.scorers.bls import BatchLossScore
 from bls_bench.pruning.scorers.random import RandomScore
 from bls_bench.system.errors import InputError
 
-from .helpers import make_config
+from tests.helpers import make_config
 
 OPTIONS = [
     (group, path.stem)

@@ -7,7 +7,7 @@ import pytest
 from bls_bench.pruning.checks import NonFiniteLossError
 from bls_bench.records.tracking import WandbLogger, has_api_key
 
-from .helpers import TINY, make_config, train
+from tests.helpers import TINY, make_config, train
 
 
 @pytest.fixture(autouse=True)

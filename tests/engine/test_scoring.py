@@ -5,19 +5,16 @@ import dataclasses
 import pytest
 import torch
 
-from bls_bench.config import CONF_DIR
-from bls_bench.data.base import CPU
+from bls_bench.config.compose import CONF_DIR
 from bls_bench.engine import scoring
 from bls_bench.engine.devices import make_fabric
 from bls_bench.engine.scoring import observe, prepare
 from bls_bench.system import memory
 from bls_bench.system.errors import InputError
 from bls_bench.system.stopping import Interrupted
-from bls_bench.tasks.classification.models import Model
-from bls_bench.train import run
+from bls_bench.tasks.classification.models import Classifier
+from bls_bench.engine.session import run
 from tests.helpers import TINY, make_config, metrics, train, without_times
-from tests.test_config import BATCH_LOSS_TASK
-from tests.test_engine import StopAt
 
 # 60 digits, two steps an epoch.
 SMALL = ("dataset.subset=6", "trainer.epochs=2")
@@ -69,8 +66,8 @@ def test_a_scoring_run_changes_nothing_but_the_choice(tmp_path):
 
 
 def test_what_is_observed_is_what_the_trained_model_says(monkeypatch):
-    models, build = [], Model.build
-    monkeypatch.setattr(Model, "build", lambda *sizes: models.append(build(*sizes)) or models[-1])
+    models, build = [], Classifier.build
+    monkeypatch.setattr(Classifier, "build", lambda *sizes: models.append(build(*sizes)) or models[-1])
     seen, _, data, _ = observed("pruner=static_grand", "pruner.scoring_epochs=3", "task.mixup=0.2")
     assert seen.logits.shape == (60, 10)
     assert seen.features.shape == (60, 64)
@@ -97,7 +94,7 @@ def test_the_history_tells_who_was_right_in_each_epoch():
 
 def test_a_proxy_is_what_scores(monkeypatch):
     built = []
-    build = scoring.Model.build
+    build = scoring.Classifier.build
     monkeypatch.setattr(
         scoring.Model, "build", lambda self, *sizes: built.append(self.name) or build(self, *sizes)
     )
@@ -118,7 +115,7 @@ def test_stop_and_resume_keep_the_choice_and_do_not_score_again(tmp_path, monkey
     whole, lines = train(tmp_path / "whole", *overrides)
     config = make_config(*TINY, f"records={tmp_path / 'parts'}", *overrides)
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        patch.setattr("bls_bench.train.StopSignal", lambda: StopAt(3))
+        patch.setattr("bls_bench.engine.session.StopSignal", lambda: StopAt(3))
         run(config)
     again = dataclasses.replace(config, pruner=type(config.pruner)(scoring_epochs=1))
     monkeypatch.setattr(scoring, "observe", None)

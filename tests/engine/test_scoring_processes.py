@@ -7,8 +7,7 @@ from bls_bench.engine import scoring
 from bls_bench.engine.devices import make_fabric
 from bls_bench.engine.scoring import observe, prepare
 from bls_bench.system.errors import InputError
-from bls_bench.tasks.classification.models import Model
-from tests.test_step import Perceptron
+from bls_bench.tasks.classification.models import Classifier
 from tests.two_processes import in_two_processes
 
 from .test_scoring import small
@@ -41,7 +40,7 @@ def refused():
 
 
 def work(rank, _):
-    Model.build = lambda *_: Classifier()
+    Classifier.build = lambda *_: Classifier()
     return *scored(), refused(), scoring._together(ROWS[rank::2], len(ROWS))
 
 
@@ -52,7 +51,7 @@ def two(tmp_path_factory):
 
 
 def test_both_keep_what_one_process_keeps(two, monkeypatch):
-    monkeypatch.setattr(Model, "build", lambda *_: Classifier())
+    monkeypatch.setattr(Classifier, "build", lambda *_: Classifier())
     logits, state = scored()
     for other_logits, other, *_ in two:
         torch.testing.assert_close(other_logits, logits, rtol=1e-5, atol=1e-6)

@@ -9,7 +9,6 @@ from torchvision.transforms import RandomResizedCrop
 from torchvision.transforms.v2 import functional as vision
 
 from bls_bench.data.augment import CropFlip, Cutout, ResizedCrop
-from bls_bench.data.base import CPU
 from bls_bench.data.split import MemorySplit, Pixels
 
 from .test_data import generator, random_images, read

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from bls_bench.data import ImageFolder
-from bls_bench.data.base import CPU
 from bls_bench.data.files import FolderSplit
 from bls_bench.data.split import MemorySplit
 from bls_bench.data.transfer import to_device

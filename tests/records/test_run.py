@@ -8,9 +8,9 @@ import torch
 from bls_bench.engine import checkpoint
 from bls_bench.records.run import Record, device_name, write
 from bls_bench.system.errors import InputError
-from bls_bench.train import run
+from bls_bench.engine.session import run
 
-from .helpers import TINY, make_config, train
+from tests.helpers import TINY, make_config, train
 
 
 def test_result_is_written_last_and_only_once(tmp_path):

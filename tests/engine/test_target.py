@@ -5,10 +5,9 @@ import torch
 
 from bls_bench.system.errors import InputError
 from bls_bench.system.stopping import Interrupted
-from bls_bench.train import run
+from bls_bench.engine.session import run
 
-from .helpers import TINY, make_config, metrics, train, without_times
-from .test_engine import StopAt
+from tests.helpers import TINY, make_config, metrics, train, without_times
 
 SIX = "trainer.epochs=6"
 
@@ -62,7 +61,7 @@ def test_stop_and_resume_equals_uninterrupted(overrides, steps, tmp_path, monkey
     whole, lines = train(tmp_path / "whole", *overrides)
     config = make_config(*TINY, *overrides, f"records={tmp_path / 'parts'}")
     with monkeypatch.context() as patch, pytest.raises(Interrupted, match=r"step \d of"):
-        patch.setattr("bls_bench.train.StopSignal", lambda: StopAt(steps))
+        patch.setattr("bls_bench.engine.session.StopSignal", lambda: StopAt(steps))
         run(config)
     torch.manual_seed(99)
     assert run(config)["pruned_percent"] == whole["pruned_percent"]
