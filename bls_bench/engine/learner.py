@@ -42,7 +42,7 @@ class Learner:
                 "trainer.batch_size must give every process at least 2 samples, and every part of "
                 f"trainer.accumulate too, for the model has BatchNorm, got {trainer.batch_size}"
             )
-        self.objective = config.task.build(data.info, config.seed).to(fabric.device)
+        self.objective = config.task.build(data, config.seed).to(fabric.device)
         self.objective.watch(model, self.wanted)
         self.model = fabric.setup_module(model)
         self._sharded = sharding.is_sharded(model)

@@ -13,6 +13,7 @@ from bls_bench.system.settings import Part
 if TYPE_CHECKING:
     from torch import nn
 
+    from bls_bench.data.base import Data
     from bls_bench.tasks.objective import Objective
 
 __all__ = ["Metric", "Model", "Task"]
@@ -21,11 +22,15 @@ __all__ = ["Metric", "Model", "Task"]
 class Task(Part):
     """Settings of a task: a dataclass that builds the objective of a run.
 
-    metrics: what it is judged by, the first one above all. needs: what data set and model have to give.
+    needs: what data set and model have to give.
     """
 
-    metrics: ClassVar[tuple[Metric, ...]]
     needs: ClassVar[frozenset[str]] = frozenset()
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What it is judged by as it is set; the first is the headline."""
+        raise NotImplementedError
 
     @property
     def gives(self) -> frozenset[str]:
@@ -41,8 +46,8 @@ class Task(Part):
         """Return the same task on the samples as they are, for a scoring run."""
         return self
 
-    def build(self, info: Any, seed: int) -> Objective:
-        """Return the objective for data of this `info` (`bls_bench.data.base.Data.info`).
+    def build(self, data: Data, seed: int) -> Objective:
+        """Return the objective for these data; all that is random about it comes from the run's `seed`.
 
         Raises InputError for data that it cannot be trained on.
         """

@@ -18,7 +18,7 @@ Batch = tuple[Tensor, Tensor]
 class Classifying(Objective):
     """A batch is (inputs, targets): what the model takes, and (b,) int64 classes."""
 
-    def __init__(self, task: Classification, info: Images, seed: int) -> None:
+    def __init__(self, task: Classification, info: Images) -> None:
         super().__init__()
         self.smoothing, self.num_classes = task.label_smoothing, info.num_classes
         self.mixing = Mixing(task.mixup, task.cutmix, info.num_classes) if task.mixes else None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from bls_bench.pruning.signals import SIGNALS
 from bls_bench.tasks.base import Metric, Task
 
 if TYPE_CHECKING:
+    from bls_bench.data.base import Data
     from bls_bench.tasks.classification.objective import Classifying
 
 
@@ -19,7 +20,6 @@ class Classification(Task):
     label_smoothing: in [0, 1). mixup, cutmix: the parameters of their Beta distributions, 0 for none.
     """
 
-    metrics: ClassVar[tuple[Metric, ...]] = (Metric("accuracy", "higher", "%", margin=0.5),)
     needs: ClassVar[frozenset[str]] = frozenset({"classes", "logits"})
     label_smoothing: float = 0.0
     mixup: float = 0.0
@@ -31,6 +31,10 @@ class Classification(Task):
         for name in ("mixup", "cutmix"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} must be a number of at least 0, got {getattr(self, name)}")
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        return (Metric("accuracy", "higher", "%", margin=0.5),)
 
     @property
     def mixes(self) -> bool:
@@ -50,7 +54,7 @@ class Classification(Task):
         """The same task on the samples as they are."""
         return replace(self, mixup=0.0, cutmix=0.0)
 
-    def build(self, info: Any, seed: int) -> Classifying:
+    def build(self, data: Data, seed: int) -> Classifying:
         from bls_bench.tasks.classification.objective import Classifying
 
-        return Classifying(self, info, seed)
+        return Classifying(self, data.info)

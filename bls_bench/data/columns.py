@@ -1,0 +1,108 @@
+"""Samples in memory, a column for each thing that is known of them, also where its length differs."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from bls_bench.system.lazy import torch
+from bls_bench.system.streams import stream
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Ragged:
+    """Rows of different lengths: boxes of an image, tokens of a text.
+
+    values: (M, ...), all rows one after the other. starts: (N + 1,) int64, row i is
+    values[starts[i]:starts[i + 1]].
+    """
+
+    def __init__(self, values: Tensor, starts: Tensor) -> None:
+        self.values, self.starts = values, starts
+
+    @classmethod
+    def of(cls, rows: Sequence[Tensor]) -> Ragged:
+        """Join (n_i, ...) tensors; there has to be at least one."""
+        lengths = torch.tensor([len(row) for row in rows])
+        return cls(torch.cat(list(rows)), torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)]))
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    @property
+    def lengths(self) -> Tensor:
+        """(N,) int64."""
+        return self.starts.diff()
+
+    def __getitem__(self, indices: Tensor) -> Ragged:
+        """Return the rows of (b,) int64 indices, in their order; no loop over samples."""
+        firsts, lengths = self.starts[indices], self.lengths[indices]
+        starts = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
+        at = torch.arange(int(starts[-1]), device=self.values.device)
+        at += (firsts - starts[:-1]).repeat_interleave(lengths, output_size=len(at))
+        return Ragged(self.values[at], starts)
+
+    def rows(self) -> tuple[Tensor, ...]:
+        """Return all rows, each a view."""
+        return self.values.split(self.lengths.tolist())
+
+    def padded(self, fill: float) -> tuple[Tensor, Tensor]:
+        """Return the rows as (N, longest, ...), filled with `fill`, and what is real, (N, longest) bool."""
+        lengths = self.lengths
+        width = int(lengths.max()) if len(lengths) else 0
+        real = torch.arange(width, device=lengths.device) < lengths[:, None]
+        table = self.values.new_full((len(self), width, *self.values.shape[1:]), fill)
+        table[real] = self.values
+        return table, real
+
+    def to(self, device: torch.device) -> Ragged:
+        return Ragged(self.values.to(device), self.starts.to(device))
+
+
+# What is known of a sample: a row of a tensor, or a row of its own length.
+Column = Any  # Tensor | Ragged
+
+
+class Columns:
+    """A `Split` whose columns lie on the training device, from which whole batches are indexed.
+
+    columns: by name, (N, ...) tensors or `Ragged`. make: turns the columns of a batch, and its rows of
+    random numbers or None, into what the task takes. draw: random numbers (N, k) for all samples of an epoch;
+    sample i gets row i whichever samples are left out.
+    """
+
+    def __init__(
+        self,
+        columns: Mapping[str, Column],
+        make: Callable[[dict[str, Column], Tensor | None], Any],
+        seed: int = 0,
+        draw: Callable[[int, torch.Generator], Tensor] | None = None,
+    ) -> None:
+        self.columns, self.make, self.seed, self.draw = dict(columns), make, seed, draw
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    def plain(self) -> Columns:
+        """See `Split.plain`."""
+        split = copy.copy(self)
+        split.draw = None
+        return split
+
+    def batches(self, index_batches: Sequence[Tensor], epoch: int, device: torch.device) -> Iterator[Any]:
+        """See `Split.batches`."""
+        if not index_batches:
+            return
+        self.columns = {name: column.to(device) for name, column in self.columns.items()}
+        sizes = [len(batch) for batch in index_batches]
+        # One copy to the device per epoch instead of one per batch: no step waits for the host.
+        indices = torch.cat(list(index_batches)).cpu()
+        rows: Sequence[Tensor | None] = [None] * len(sizes)
+        if self.draw is not None:
+            drawn = self.draw(len(self), stream(self.seed, "augment", epoch))
+            rows = drawn[indices].to(device).split(sizes)
+        for batch, numbers in zip(indices.to(device).split(sizes), rows, strict=True):
+            yield self.make({name: column[batch] for name, column in self.columns.items()}, numbers)
