@@ -1,17 +1,11 @@
-"""Where images are kept, and who decodes them."""
+"""How much memory there is, and what is kept in it."""
 
 import pytest
-import torch
 
-from bls_bench.data import ImageFolder
-from bls_bench.data.files import FolderSplit
-from bls_bench.data.split import MemorySplit
-from bls_bench.data.transfer import to_device
 from bls_bench.system import memory
 from bls_bench.system.errors import InputError
 from bls_bench.system.memory import keep_in_memory
-
-from .test_data import random_images, read, write_tree
+from tests.helpers import CPU
 
 
 @pytest.mark.parametrize(("free", "kept"), [(2**20, True), (2**20 - 1, False)])
@@ -46,37 +40,3 @@ def test_a_container_has_its_limit(tmp_path, monkeypatch):
     (tmp_path / "memory.max").write_text("100\n")
     assert memory.host_free() == 70
     assert whole > 2**20
-
-
-@pytest.mark.parametrize(
-    ("in_memory", "kind"), [("auto", MemorySplit), ("true", MemorySplit), ("false", FolderSplit)]
-)
-def test_a_folder_is_kept_where_it_is_told(in_memory, kind, tmp_path):
-    data = ImageFolder(root=str(write_tree(tmp_path)), in_memory=in_memory, workers=0).load(0)
-    assert type(data.train) is kind
-    assert type(data.test) is kind
-
-
-def test_a_folder_that_does_not_fit_is_read_as_needed(tmp_path, monkeypatch):
-    root = str(write_tree(tmp_path))
-    whole = ImageFolder(root=root, workers=0).load(0)
-    monkeypatch.setattr(memory, "host_free", lambda: 100)
-    data = ImageFolder(root=root, workers=0).load(0)
-    assert type(data.train) is FolderSplit
-    assert torch.equal(read(data.train, 3), read(whole.train, 3))
-    with pytest.raises(InputError, match="does not fit"):
-        ImageFolder(root=root, in_memory="true").load(0)
-
-
-def test_one_worker_a_core(tmp_path, monkeypatch):
-    root = str(write_tree(tmp_path))
-    monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(6)), raising=False)
-    for processes, workers in ((1, 6), (4, 1), (9, 1)):
-        monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
-        assert ImageFolder(root=root, in_memory="false").load(0).train.workers == workers
-
-
-def test_batches_reach_the_device_in_order():
-    batches = list(random_images(3).split(1))
-    assert all(torch.equal(a, b) for a, b in zip(to_device(batches, CPU), batches, strict=True))
-    assert [batch.device.type for batch in to_device(batches, torch.device("meta"))] == ["meta"] * 3
