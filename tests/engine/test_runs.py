@@ -226,39 +226,6 @@ def test_a_non_finite_loss_stops_the_run_and_the_record_says_so(tmp_path, monkey
     )  # failed runs are tried again
 
 
-def test_checkpoints_load_without_running_code(tmp_path):
-    engine = make_engine("pruner=repb")
-    engine.epoch(None, StopAt(-1))
-    engine.state.begin_epoch()
-
-    class Folder:
-        checkpoint = tmp_path / "checkpoint.pt"
-
-    engine.save(Folder)
-    other = make_engine("pruner=repb")
-    other.load(Folder.checkpoint)
-    assert torch.equal(other.state.scores, engine.state.scores)
-    assert torch.equal(other.state.selection.indices, engine.state.selection.indices)
-
-
-def test_a_checkpoint_of_another_number_of_processes(tmp_path):
-    engine = make_engine()
-
-    class Folder:
-        checkpoint = tmp_path / "checkpoint.pt"
-
-    engine.save(Folder)
-    content = torch.load(Folder.checkpoint, weights_only=True)
-    checkpoint.save(Folder.checkpoint, content | {"generators": content["generators"] * 2})
-    with pytest.raises(InputError, match="was made by 2 processes: go on with as many"):
-        make_engine().load(Folder.checkpoint)
-    training = content["training"]
-    model = {name: value[..., :1] for name, value in training["model"].items() if value.ndim}
-    checkpoint.save(Folder.checkpoint, content | {"training": training | {"model": model}})
-    with pytest.raises(InputError, match="made with other data or another model"):
-        make_engine().load(Folder.checkpoint)
-
-
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
