@@ -4,11 +4,7 @@ import pytest
 import torch
 
 from bls_bench.system.errors import InputError
-from bls_bench.system.stopping import Interrupted
-from bls_bench.train import run
-
-from .helpers import TINY, make_config, metrics, train, without_times
-from .test_engine import StopAt
+from tests.helpers import TINY, make_config, stop_at, train, without_times
 
 SIX = "trainer.epochs=6"
 
@@ -57,16 +53,14 @@ def test_fewer_epochs_make_the_forward_passes_of_the_target(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("overrides", "steps"), [(("pruner=infobatch",), 7), (("pruner=bls_seta", "pruner.match=epochs"), 6)]
 )
-def test_stop_and_resume_equals_uninterrupted(overrides, steps, tmp_path, monkeypatch):
+def test_stop_and_resume_equals_uninterrupted(overrides, steps, tmp_path):
     overrides = (*overrides, "pruner.target=0.4", SIX)
     whole, lines = train(tmp_path / "whole", *overrides)
-    config = make_config(*TINY, *overrides, f"records={tmp_path / 'parts'}")
-    with monkeypatch.context() as patch, pytest.raises(Interrupted, match=r"step \d of"):
-        patch.setattr("bls_bench.train.StopSignal", lambda: StopAt(steps))
-        run(config)
+    stop_at(steps, tmp_path / "parts", *overrides)
     torch.manual_seed(99)
-    assert run(config)["pruned_percent"] == whole["pruned_percent"]
-    assert without_times(metrics(tmp_path / "parts" / config.key)) == without_times(lines)
+    again, again_lines = train(tmp_path / "parts", *overrides)
+    assert again["pruned_percent"] == whole["pruned_percent"]
+    assert without_times(again_lines) == without_times(lines)
 
 
 def test_without_a_target_the_expected_share_is_an_estimate(tmp_path, capsys):

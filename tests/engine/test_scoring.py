@@ -5,23 +5,28 @@ import dataclasses
 import pytest
 import torch
 
-from bls_bench.config import CONF_DIR
-from bls_bench.data.base import CPU
+from bls_bench.config.compose import CONF_DIR
 from bls_bench.engine import scoring
 from bls_bench.engine.devices import make_fabric
 from bls_bench.engine.scoring import observe, prepare
+from bls_bench.engine.session import run
 from bls_bench.system import memory
 from bls_bench.system.errors import InputError
-from bls_bench.system.stopping import Interrupted
-from bls_bench.tasks.classification.models import Model
-from bls_bench.train import run
-from tests.helpers import TINY, make_config, metrics, train, without_times
-from tests.test_config import BATCH_LOSS_TASK
-from tests.test_engine import StopAt
+from bls_bench.tasks.classification.models import Classifier
+from tests.helpers import (
+    BATCH_LOSS_TASK,
+    CPU,
+    TINY,
+    make_config,
+    metrics,
+    stop_at,
+    train,
+    without_times,
+)
 
 # 60 digits, two steps an epoch.
 SMALL = ("dataset.subset=6", "trainer.epochs=2")
-DYNAMIC = "epsilon_greedy ucb selective_backprop importance importance_gradient_norm repb_gradient_norm"
+DYNAMIC = "epsilon_greedy ucb selective_backprop importance importance_error_norm repb_gradient_norm"
 SIGNALS = [f"infobatch scorer={name}" for name in ("error_norm", "entropy", "margin")]
 METHODS = [*DYNAMIC.split(), "repb_importance", *SIGNALS, "proxy_topk"]
 METHODS += [path.stem for path in sorted((CONF_DIR / "pruner").glob("static_*.yaml"))]
@@ -69,13 +74,13 @@ def test_a_scoring_run_changes_nothing_but_the_choice(tmp_path):
 
 
 def test_what_is_observed_is_what_the_trained_model_says(monkeypatch):
-    models, build = [], Model.build
-    monkeypatch.setattr(Model, "build", lambda *sizes: models.append(build(*sizes)) or models[-1])
+    models, build = [], Classifier.build
+    monkeypatch.setattr(Classifier, "build", lambda *given: models.append(build(*given)) or models[-1])
     seen, _, data, _ = observed("pruner=static_grand", "pruner.scoring_epochs=3", "task.mixup=0.2")
     assert seen.logits.shape == (60, 10)
     assert seen.features.shape == (60, 64)
     assert seen.history.shape == (3, 60)
-    assert torch.equal(seen.targets, data.train.targets)
+    assert torch.equal(seen.targets, data.targets)
     again = observed("pruner=static_grand", "pruner.scoring_epochs=3", "task.mixup=0.2")[0]
     assert torch.equal(seen.logits, again.logits)
     assert torch.equal(seen.features, again.features)
@@ -97,10 +102,8 @@ def test_the_history_tells_who_was_right_in_each_epoch():
 
 def test_a_proxy_is_what_scores(monkeypatch):
     built = []
-    build = scoring.Model.build
-    monkeypatch.setattr(
-        scoring.Model, "build", lambda self, *sizes: built.append(self.name) or build(self, *sizes)
-    )
+    build = Classifier.build
+    monkeypatch.setattr(Classifier, "build", lambda self, info: built.append(self.name) or build(self, info))
     overrides = (
         "pruner=proxy_topk",
         "pruner.scoring_epochs=1",
@@ -117,9 +120,7 @@ def test_stop_and_resume_keep_the_choice_and_do_not_score_again(tmp_path, monkey
     overrides = ("pruner=static_craig", "pruner.scoring_epochs=1", "scorer=gradient_norm")
     whole, lines = train(tmp_path / "whole", *overrides)
     config = make_config(*TINY, f"records={tmp_path / 'parts'}", *overrides)
-    with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        patch.setattr("bls_bench.train.StopSignal", lambda: StopAt(3))
-        run(config)
+    stop_at(3, tmp_path / "parts", *overrides)
     again = dataclasses.replace(config, pruner=type(config.pruner)(scoring_epochs=1))
     monkeypatch.setattr(scoring, "observe", None)
     assert without_times(run(again)) == without_times(whole)
@@ -143,9 +144,10 @@ def test_refused_by_the_scoring_run(overrides, message, tmp_path):
 
 def test_a_single_class_is_refused_before_anything_is_trained(monkeypatch):
     config = small("pruner=static_margin")
-    data = dataclasses.replace(config.dataset.load(config.seed), num_classes=1)
+    data = config.dataset.load(config.seed)
+    data = dataclasses.replace(data, info=dataclasses.replace(data.info, classes=("one",)))
     monkeypatch.setattr(scoring, "observe", None)
-    with pytest.raises(InputError, match="pruner: Margin needs a data set of at least 2 classes, got 1: use"):
+    with pytest.raises(InputError, match="pruner=static_margin needs a data set of at least 2 classes, got 1: use"):
         prepare(config, data, make_fabric(config.trainer))
 
 
@@ -169,12 +171,14 @@ def test_observations_that_do_not_fit_say_so(tmp_path, monkeypatch):
     ("overrides", "message"),
     [
         (
-            (BATCH_LOSS_TASK, "scorer=bls", "pruner=static_el2n"),
-            "pruner: task batchlosstask gives no outputs",
+            (*BATCH_LOSS_TASK, "scorer=bls", "pruner=static_el2n"),
+            "pruner=static_el2n needs the outputs of a classifier to choose samples by, which "
+            "task=tests.plugin.Brightness or trainer does not give: use pruner=static_random",
         ),
         (
             ("scorer=margin", "task.cutmix=1", "pruner=repb"),
-            "scorer: samples mixed by task.mixup or task.cutmix",
+            "scorer=margin needs margin of each sample, which task=classification does not give: "
+            "use scorer=per_sample",
         ),
         (("pruner=static_el2n", "pruner.target=1"), r"pruner.target must be in \[0, 1\)"),
         (("pruner=static_forgetting", "pruner.scoring_epochs=1"), "pruner.scoring_epochs must be at least 2"),

@@ -7,18 +7,13 @@ from bls_bench.engine import scoring
 from bls_bench.engine.devices import make_fabric
 from bls_bench.engine.scoring import observe, prepare
 from bls_bench.system.errors import InputError
-from bls_bench.tasks.classification.models import Model
-from tests.test_step import Perceptron
+from bls_bench.tasks.classification.models import Classifier
 from tests.two_processes import in_two_processes
 
+from .helpers import Perceptron
 from .test_scoring import small
 
 ROWS = torch.arange(51 * 3.0).view(51, 3)
-
-
-class Classifier(Perceptron):
-    def get_classifier(self):
-        return self.layers[-1]
 
 
 def parts(*overrides):
@@ -41,7 +36,7 @@ def refused():
 
 
 def work(rank, _):
-    Model.build = lambda *_: Classifier()
+    Classifier.build = lambda *_: Perceptron()
     return *scored(), refused(), scoring._together(ROWS[rank::2], len(ROWS))
 
 
@@ -52,7 +47,7 @@ def two(tmp_path_factory):
 
 
 def test_both_keep_what_one_process_keeps(two, monkeypatch):
-    monkeypatch.setattr(Model, "build", lambda *_: Classifier())
+    monkeypatch.setattr(Classifier, "build", lambda *_: Perceptron())
     logits, state = scored()
     for other_logits, other, *_ in two:
         torch.testing.assert_close(other_logits, logits, rtol=1e-5, atol=1e-6)

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from bls_bench.engine import checkpoint
+from bls_bench.engine.session import run
 from bls_bench.records.run import Record, device_name, write
+from bls_bench.records.schema import SCHEMA
 from bls_bench.system.errors import InputError
-from bls_bench.train import run
-
-from .helpers import TINY, make_config, train
+from tests.engine.helpers import DIGITS, right_percent
+from tests.helpers import TINY, make_config, train
 
 
 def test_result_is_written_last_and_only_once(tmp_path):
@@ -35,7 +35,7 @@ def test_a_finished_run_is_not_made_again(tmp_path, capsys):
     capsys.readouterr()
     again, _ = train(tmp_path)
     assert "already finished" in capsys.readouterr().out
-    assert again == result | {"schema": 1, "key": again["key"]}
+    assert again == result | {"schema": SCHEMA, "key": again["key"]}
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
@@ -47,12 +47,9 @@ def test_save_model_false_leaves_no_weights(tmp_path):
 def test_the_saved_model_is_the_trained_one(tmp_path):
     result, _ = train(tmp_path)
     config = make_config(*TINY, f"records={tmp_path}")
-    model = config.model.build(1, 8, 10)
+    model = config.model.build(DIGITS)
     model.load_state_dict(torch.load(tmp_path / config.key / "model.pt", weights_only=True))
-    test = config.dataset.load(0).test
-    inputs, targets = next(test.batches([torch.arange(len(test))], 0, torch.device("cpu")))
-    accuracy = (model.eval()(inputs).argmax(1) == targets).double().mean() * 100
-    assert float(accuracy) == pytest.approx(result["accuracy_last"])
+    assert right_percent(model, config.dataset.load(0).test) == pytest.approx(result["accuracy_last"])
 
 
 def test_a_run_in_progress_is_left_alone(tmp_path):
@@ -94,7 +91,7 @@ def test_what_is_no_result_is_named(text, tmp_path):
     (tmp_path / config.key).mkdir()
     path = tmp_path / config.key / "result.json"
     path.write_text(text)
-    with pytest.raises(InputError, match=r"result.json is not a whole result of schema 1: delete it"):
+    with pytest.raises(InputError, match=r"result.json is not a whole result of schema 2: delete it"):
         run(config)
     assert path.read_text() == text
 
@@ -109,71 +106,6 @@ def test_text_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         write(tmp_path / "file", "new")
     assert (tmp_path / "file").read_text() == "old"
-
-
-class TestBadCheckpoints:
-    @pytest.fixture
-    def folder(self, tmp_path):
-        config = make_config(*TINY, f"records={tmp_path}")
-        folder = tmp_path / config.key
-        folder.mkdir()
-        return folder
-
-    def content(self, folder, **changes):
-        rest = dict.fromkeys(("training", "generators", "step", "seconds", "history"))
-        return {"key": folder.name, "pruning": {"num_samples": 100}, **rest} | changes
-
-    @pytest.mark.parametrize("keep", [0, 10, 500])
-    def test_cut_short(self, folder, tmp_path, keep):
-        checkpoint.save(folder / "checkpoint.pt", self.content(folder, weights=torch.zeros(1000)))
-        whole = (folder / "checkpoint.pt").read_bytes()
-        (folder / "checkpoint.pt").write_bytes(whole[:keep])
-        with pytest.raises(InputError, match=r"checkpoint.pt is no whole checkpoint: delete it"):
-            run(make_config(*TINY, f"records={tmp_path}"))
-        assert (folder / "checkpoint.pt").read_bytes() == whole[:keep]
-        assert not (folder / "result.json").exists()
-
-    def test_with_something_missing(self, folder, tmp_path):
-        content = self.content(folder)
-        del content["training"]
-        checkpoint.save(folder / "checkpoint.pt", content)
-        with pytest.raises(InputError, match="no whole checkpoint"):
-            run(make_config(*TINY, f"records={tmp_path}"))
-
-    def test_of_another_config(self, folder, tmp_path):
-        checkpoint.save(folder / "checkpoint.pt", self.content(folder, key="0123"))
-        with pytest.raises(InputError, match=f"belongs to run 0123, not to {folder.name}"):
-            run(make_config(*TINY, f"records={tmp_path}"))
-
-    def test_of_another_data_set_length(self, folder, tmp_path):
-        checkpoint.save(folder / "checkpoint.pt", self.content(folder, pruning={"num_samples": 99}))
-        with pytest.raises(InputError, match="made with 99 training samples, the data set now has 100"):
-            run(make_config(*TINY, f"records={tmp_path}"))
-
-    def test_code_in_a_checkpoint_is_not_run(self, folder, tmp_path):
-        class Evil:
-            def __reduce__(self):
-                return (print, ("run",))
-
-        torch.save(self.content(folder, evil=Evil()), folder / "checkpoint.pt")
-        with pytest.raises(InputError, match="no whole checkpoint"):
-            run(make_config(*TINY, f"records={tmp_path}"))
-
-    @pytest.mark.parametrize("kind", [OSError, RuntimeError])
-    def test_the_previous_one_stays_until_the_new_one_is_whole(self, kind, folder, monkeypatch):
-        path = folder / "checkpoint.pt"
-        checkpoint.save(path, self.content(folder))
-        before = path.read_bytes()
-
-        def cut(content, file):
-            file.write_bytes(b"half")
-            raise kind("disk full")
-
-        monkeypatch.setattr(torch, "save", cut)
-        with pytest.raises(InputError, match=r"checkpoint.pt cannot be written: disk full"):
-            checkpoint.save(path, self.content(folder))
-        assert path.read_bytes() == before
-        assert [file.name for file in folder.iterdir()] == ["checkpoint.pt"]
 
 
 def test_the_cpu_is_named_as_the_system_tells_it(monkeypatch):

@@ -4,11 +4,7 @@ import numpy as np
 import pytest
 
 from bls_bench.system.errors import InputError
-from bls_bench.system.stopping import Interrupted
-
-from .helpers import make_config, train, without_times
-from .test_config import BATCH_LOSS_TASK
-from .test_engine import StopAt
+from tests.helpers import BATCH_LOSS_TASK, make_config, stop_at, train, without_times
 
 SAVE = ("trainer.save_losses=true", "trainer.save_model=false")
 
@@ -33,17 +29,15 @@ def test_every_sample_has_its_losses_and_a_pruned_one_none(pruner, tmp_path):
 
 
 def test_a_task_without_per_sample_losses_has_those_of_the_batches(tmp_path):
-    train(tmp_path, *SAVE, BATCH_LOSS_TASK, "pruner=none", "scorer=bls")
+    train(tmp_path, *SAVE, *BATCH_LOSS_TASK, "pruner=none", "scorer=bls")
     own, batch = saved(tmp_path)
     assert np.isnan(own).all()
     assert np.isfinite(batch).all()
 
 
-def test_a_stopped_run_has_the_losses_of_a_whole_one(tmp_path, monkeypatch):
+def test_a_stopped_run_has_the_losses_of_a_whole_one(tmp_path):
     train(tmp_path / "whole", *SAVE)
-    with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        patch.setattr("bls_bench.train.StopSignal", lambda: StopAt(6))
-        train(tmp_path / "parts", *SAVE)
+    stop_at(6, tmp_path / "parts", *SAVE)
     train(tmp_path / "parts", *SAVE)
     assert np.array_equal(saved(tmp_path / "whole"), saved(tmp_path / "parts"))
 
@@ -58,10 +52,8 @@ def test_a_run_that_lacks_its_losses_is_trained_again_with_equal_numbers(tmp_pat
     assert "already finished" in capsys.readouterr().out
 
 
-def test_losses_asked_for_in_the_middle_of_a_run_are_refused(tmp_path, monkeypatch):
-    with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        patch.setattr("bls_bench.train.StopSignal", lambda: StopAt(6))
-        train(tmp_path)
+def test_losses_asked_for_in_the_middle_of_a_run_are_refused(tmp_path):
+    stop_at(6, tmp_path)
     with pytest.raises(InputError, match="save_losses must be on from the first epoch"):
         train(tmp_path, *SAVE)
     assert not list(tmp_path.rglob("losses.npy"))

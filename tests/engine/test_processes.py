@@ -14,11 +14,11 @@ from bls_bench.engine import loop as engine_module
 from bls_bench.engine.sharding import shard
 from bls_bench.records.tracking import Tracker
 from bls_bench.system.stopping import StopSignal
-from bls_bench.tasks.classification.models import Model
+from bls_bench.tasks.classification.models import Classifier
+from tests.helpers import StopAt, make_engine
+from tests.two_processes import in_two_processes
 
-from .test_engine import StopAt, make_engine
-from .test_step import Perceptron
-from .two_processes import in_two_processes
+from .helpers import Perceptron
 
 SHARED = ("trainer.accumulate=2", "trainer.grad_clip=1", "trainer.device=cpu", "seed=1")
 SWITCHES = (*SHARED, "trainer.ema=0.9")
@@ -41,7 +41,7 @@ def weighted_run(*overrides):
     """Two epochs, of which the second is pruned and has weights."""
     engine = make_weighted(*overrides)
     lines = [engine.epoch(None, StopAt(-1)) for _ in range(2)]
-    return lines, engine.model.state_dict(), engine.weights(), engine.state.scores
+    return lines, engine.learner.model.state_dict(), engine.learner.weights(), engine.state.scores
 
 
 def sharded_run(path):
@@ -54,11 +54,12 @@ def sharded_run(path):
         engine = make_weighted(*FSDP)
         engine.load(path)
     # One process has 26 of these samples, the other 25: one batch less.
-    evaluation.EVAL_BATCH = 25
     odd = MemorySplit(engine.data.train.images[:51], engine.data.train.targets[:51], PIXELS, 0)
-    lines[-1]["odd"] = engine.evaluate(odd)
-    own = sum(part.to_local().numel() for part in engine.model.parameters())
-    return lines, own, engine.weights(), engine.state.scores
+    learner = engine.learner
+    found = evaluation.measured(learner.evaluated, learner.objective, odd, engine.fabric, batch_size=25)
+    lines[-1]["odd"] = found["accuracy"]
+    own = sum(part.to_local().numel() for part in learner.model.parameters())
+    return lines, own, learner.weights(), engine.state.scores
 
 
 class Nested(nn.Module):
@@ -98,7 +99,7 @@ def fit_by_unlike_clocks(rank):
 
 
 def work(rank, folder):
-    Model.build = lambda *_: Perceptron()
+    Classifier.build = lambda *_: Perceptron()
     ends = [weighted_run(*SWITCHES), sharded_run(folder / "checkpoint.pt")]
     return [*ends, gradients(sharded=True), fit_by_unlike_clocks(rank)]
 
@@ -130,8 +131,8 @@ def test_both_end_with_the_same(two):
 
 
 def test_they_make_the_steps_of_one_process(two, monkeypatch):
-    monkeypatch.setattr(Model, "build", lambda *_: Perceptron())
-    start = make_engine("seed=1").model.state_dict()
+    monkeypatch.setattr(Classifier, "build", lambda *_: Perceptron())
+    start = make_engine("seed=1").learner.model.state_dict()
     lines, weights, average, scores = weighted_run(*SWITCHES[1:])
     two_lines, two_weights, two_average, two_scores = two[0]
     assert lines[1]["kept"] % 2 == 0  # an odd one would sit out of two processes
@@ -148,8 +149,8 @@ def test_they_make_the_steps_of_one_process(two, monkeypatch):
 
 
 def test_shards_make_the_steps_of_one_process(sharded, monkeypatch):
-    monkeypatch.setattr(Model, "build", lambda *_: Perceptron())
-    start = make_engine("seed=1").model.state_dict()
+    monkeypatch.setattr(Classifier, "build", lambda *_: Perceptron())
+    start = make_engine("seed=1").learner.model.state_dict()
     lines, weights, _, scores = weighted_run(*SHARED)
     (shard_lines, own, shard_weights, shard_scores), (_, other_own, nothing, other_scores) = sharded
     for line, other in zip(lines, shard_lines, strict=True):

@@ -1,210 +1,64 @@
-"""Data sets give the right pixels, and augmentation depends on seed, epoch and sample alone."""
+"""Data sets give the right pixels, and what cannot be read is named."""
 
 import hashlib
-import os
 import pickle
 import shutil
 import tarfile
 import threading
 import time
 import urllib.error
-from collections.abc import Callable
-from multiprocessing import active_children
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+import numpy as np
 from filelock import FileLock
-from hydra.utils import get_class
-from hypothesis import given
-from hypothesis import strategies as st
-from omegaconf import OmegaConf
 from PIL import Image
-from scipy.stats import chisquare
 from sklearn.datasets import load_digits
 from torchvision.datasets import CIFAR10, CIFAR100
 from torchvision.transforms.v2 import functional as vision
 
-from bls_bench.data import CIFAR, Digits, ImageFolder, Split
-from bls_bench.data.augment import CropFlip, Cutout, ResizedCrop
-from bls_bench.data.base import CPU
-from bls_bench.data.split import MemorySplit, Pixels
+from bls_bench.data.augment import CropFlip
+from bls_bench.data.base import Images
+from bls_bench.data.files import FolderSplit
+from bls_bench.data.split import MemorySplit
+from bls_bench.system import memory
 from bls_bench.system.errors import InputError
 from bls_bench.tasks.classification import cifar
+from bls_bench.tasks.classification.cifar import CIFAR
+from bls_bench.tasks.classification.digits import Digits
+from bls_bench.tasks.classification.folder import ImageFolder
+from tests.data.helpers import AS_STORED, random_images, read, targets, write_tree
 
-ROOT = Path(__file__).parents[1]
-ARCHIVE = ROOT.parent / "shared" / "data" / "cifar10-jpeg.tar.xz"
-AS_STORED = Pixels(mean=(0, 0, 0), std=(1, 1, 1))
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+ARCHIVE = Path(__file__).parents[4] / "shared" / "data" / "cifar10-jpeg.tar.xz"
 
 
-def random_images(count: int, size: int = 8, channels: int = 3, seed: int = 0) -> torch.Tensor:
-    return torch.randint(256, (count, channels, size, size), generator=generator(seed), dtype=torch.uint8)
-
-
-def read(split: Split, epoch: int = 0, indices: torch.Tensor | None = None, size: int = 5) -> torch.Tensor:
-    """The inputs of the samples `indices` (all), in that order, read in batches of `size`."""
-    indices = torch.arange(len(split)) if indices is None else indices
-    return torch.cat([inputs for inputs, _ in split.batches(indices.split(size), epoch, CPU)])
-
-
-def targets(split: Split) -> torch.Tensor:
-    return torch.cat([labels for _, labels in split.batches(torch.arange(len(split)).split(64), 0, CPU)])
-
-
-def write_tree(
-    root: Path, per_class: int = 4, size: tuple[int, int] = (32, 32), evaluation: str = "test"
-) -> Path:
-    """Write a tree of PNG images, a format that loses nothing, of three classes."""
-    random = np.random.default_rng(0)
-    for part in ("train", evaluation):
-        for name in ("ant", "bee", "cow"):
-            (root / part / name).mkdir(parents=True)
-            for index in range(per_class):
-                pixels = random.integers(0, 256, (*size, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(root / part / name / f"{index}.png")
-    return root
-
-
-# The crop and the flip
-
-
-@given(
-    size=st.integers(4, 9),
-    padding=st.integers(0, 3),
-    reflect=st.booleans(),
-    channels=st.sampled_from([1, 3]),
-    seed=st.integers(0, 1000),
+@pytest.mark.parametrize(
+    ("in_memory", "kind"), [("auto", MemorySplit), ("true", MemorySplit), ("false", FolderSplit)]
 )
-def test_crop_and_flip_equal_torchvisions_on_each_image(size, padding, reflect, channels, seed):
-    images = random_images(6, size, channels, seed)
-    augment = CropFlip(padding=padding, reflect=reflect, flip=True)
-    draws = augment.draw(6, generator(seed))
-    mode = "reflect" if reflect else "constant"
-    expected = []
-    for image, (down, right, mirror) in zip(images, draws.tolist(), strict=True):
-        crop = vision.crop(vision.pad(image, [padding] * 4, padding_mode=mode), down, right, size, size)
-        expected.append(vision.horizontal_flip(crop) if mirror else crop)
-    assert torch.equal(augment(images, draws), torch.stack(expected))
+def test_a_folder_is_kept_where_it_is_told(in_memory, kind, tmp_path):
+    data = ImageFolder(root=str(write_tree(tmp_path)), in_memory=in_memory, workers=0).load(0)
+    assert type(data.train) is kind
+    assert type(data.test) is kind
 
 
-def test_every_crop_is_equally_likely_and_every_second_image_is_mirrored():
-    draws = CropFlip(padding=2, reflect=True, flip=True).draw(50_000, generator())
-    cells = (draws[:, 0] * 5 + draws[:, 1]) * 2 + draws[:, 2]
-    counts = cells.bincount()
-    assert len(counts) == 50
-    assert chisquare(counts).pvalue > 1e-3
-    assert not CropFlip(padding=2, reflect=True, flip=False).draw(1000, generator())[:, 2].any()
+def test_a_folder_that_does_not_fit_is_read_as_needed(tmp_path, monkeypatch):
+    root = str(write_tree(tmp_path))
+    whole = ImageFolder(root=root, workers=0).load(0)
+    monkeypatch.setattr(memory, "host_free", lambda: 100)
+    data = ImageFolder(root=root, workers=0).load(0)
+    assert type(data.train) is FolderSplit
+    assert torch.equal(read(data.train, 3), read(whole.train, 3))
+    with pytest.raises(InputError, match="does not fit"):
+        ImageFolder(root=root, in_memory="true").load(0)
 
 
-# The law of augmentation, for every kind of split
-
-
-def memory_split(seed: int, tmp_path: Path) -> Split:
-    augmented = Pixels((0.5,) * 3, (0.2,) * 3, CropFlip(padding=2, reflect=True, flip=True))
-    return MemorySplit(random_images(12), torch.arange(12) % 3, augmented, seed)
-
-
-def folder_split(seed: int, tmp_path: Path, **options: object) -> Split:
-    root = tmp_path / "tree"
-    return ImageFolder(root=str(root if root.exists() else write_tree(root)), **options).load(seed).train
-
-
-def augmented_split(augment: object, cutout: Cutout | None) -> Callable[[int, Path], Split]:
-    def make(seed: int, tmp_path: Path) -> Split:
-        return MemorySplit(
-            random_images(12), torch.arange(12) % 3, Pixels((0.5,) * 3, (0.2,) * 3, augment, cutout), seed
-        )
-
-    return make
-
-
-KINDS = {
-    "memory-resized-cutout": augmented_split(ResizedCrop(8, flip=True), Cutout(4, 8)),
-    "memory-zero": augmented_split(CropFlip(padding=2, reflect=False, flip=True), None),
-    "memory": memory_split,
-    "folder": lambda seed, tmp_path: folder_split(seed, tmp_path, in_memory=False, workers=0),
-    "folder-large": lambda *args: folder_split(*args, in_memory=False, image_size=80, workers=0),
-    "folder-large-workers": lambda *args: folder_split(*args, in_memory=False, image_size=80, workers=2),
-}
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_augmentation_depends_on_seed_epoch_and_sample_alone(kind, tmp_path):
-    make = KINDS[kind]
-    split = make(7, tmp_path)
-    whole = read(split, epoch=3)
-    assert torch.equal(read(split, epoch=3), whole)
-    assert torch.equal(read(make(7, tmp_path), epoch=3), whole)
-
-    order = torch.randperm(12, generator=generator(1))
-    read(split, epoch=4)  # Nothing is carried over from other epochs.
-    assert torch.equal(read(split, 3, order, size=12), whole[order])
-    pruned = order[:7]
-    assert torch.equal(read(split, 3, pruned, size=2), whole[pruned])
-    rest_of_an_epoch = order[7:]
-    assert torch.equal(read(split, 3, rest_of_an_epoch, size=3), whole[rest_of_an_epoch])
-
-    for other in (read(split, epoch=4), read(make(8, tmp_path), epoch=3)):
-        assert (other != whole).flatten(1).any(1).sum() >= 6
-    repeated = read(split, 3, torch.tensor([5, 5]))
-    assert torch.equal(repeated[0], repeated[1])
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-def test_samples_are_augmented_apart(tmp_path, workers):
-    """Twelve copies of one image come out as different crops."""
-    Image.fromarray(random_images(1, 80)[0].permute(1, 2, 0).numpy()).save(tmp_path / "one.png")
-    for name in ("train/a", "test/a"):
-        (tmp_path / name).mkdir(parents=True)
-        for index in range(12):
-            (tmp_path / name / f"{index}.png").symlink_to(tmp_path / "one.png")
-    data = ImageFolder(root=str(tmp_path), image_size=80, in_memory=False, workers=workers).load(0)
-    assert len(read(data.train).unique(dim=0)) >= 11
-    assert len(read(data.test).unique(dim=0)) == 1
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_reading_leaves_the_global_generator_alone(kind, tmp_path):
-    split = KINDS[kind](0, tmp_path)
-    before = torch.get_rng_state()
-    read(split)
-    assert torch.equal(torch.get_rng_state(), before)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_batches_are_what_the_contract_says(kind, tmp_path):
-    split = KINDS[kind](0, tmp_path)
-    index_batches = [torch.tensor([4, 0, 11]), torch.tensor([7])]
-    batches = list(split.batches(index_batches, 0, CPU))
-    assert [inputs.shape[:2] for inputs, _ in batches] == [(3, 3), (1, 3)]
-    everything = targets(split)
-    for (inputs, labels), indices in zip(batches, index_batches, strict=True):
-        assert (inputs.dtype, labels.dtype) == (torch.float32, torch.int64)
-        assert torch.equal(labels, everything[indices])
-    assert list(split.batches([], 0, CPU)) == []
-
-
-def test_images_decoded_at_need_equal_images_in_memory(tmp_path):
-    root = str(write_tree(tmp_path, size=(40, 52)))
-    memory, folder = (ImageFolder(root=root, in_memory=kept).load(0) for kept in (True, False))
-    for part in ("train", "test"):
-        for epoch in (0, 1):
-            assert torch.equal(read(getattr(memory, part), epoch), read(getattr(folder, part), epoch))
-
-
-def test_workers_leave_ctrl_c_to_the_main_process(tmp_path):
-    split = folder_split(0, tmp_path, in_memory=False, workers=2)
-    batches = split.batches(torch.arange(12).split(1), 0, CPU)
-    next(batches), next(batches)
-    groups = {os.getpgid(worker.pid) for worker in active_children()}
-    batches.close()
-    assert len(groups) == 2
-    assert os.getpgrp() not in groups
+def test_one_worker_a_core(tmp_path, monkeypatch):
+    root = str(write_tree(tmp_path))
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(6)), raising=False)
+    for processes, workers in ((1, 6), (4, 1), (9, 1)):
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
+        assert ImageFolder(root=root, in_memory="false").load(0).train._items.workers == workers
 
 
 # Pixels of each data set
@@ -216,7 +70,7 @@ def test_digits_are_all_there_once_and_split_by_class():
     together = torch.cat(unchanged).flatten(1).numpy()
     original = load_digits().data
     assert np.array_equal(together[np.lexsort(together.T)], original[np.lexsort(original.T)])
-    assert data.classes == [str(digit) for digit in range(10)]
+    assert data.info.classes == tuple(str(digit) for digit in range(10))
     shares = targets(data.test).bincount() / torch.from_numpy(load_digits().target).bincount()
     assert ((shares - 0.2).abs() < 0.01).all()
 
@@ -263,7 +117,7 @@ def write_cifar(root: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> dict[
         meta = {"filename": "meta", "key": names, "md5": digest(folder / "meta")}  # noqa: RUF012
         tgz_md5 = digest(archive)
 
-    monkeypatch.setitem(cifar.SOURCES, name, Tiny)
+    monkeypatch.setattr(cifar.datasets, name.upper(), Tiny)
     return images
 
 
@@ -290,7 +144,7 @@ def offline(monkeypatch):
 def test_cifar_reads_its_files(name, count, tmp_path, monkeypatch, offline):
     images = write_cifar(tmp_path, name, monkeypatch)
     data = CIFAR(name=name, root=str(tmp_path)).load(0)
-    assert (data.num_classes, len(data.classes), data.channels, data.image_size) == (count, count, 3, 32)
+    assert data.info == Images(3, 32, tuple(f"class {label}" for label in range(count)))
     mean, std = cifar.STATISTICS[name]
     expected = vision.normalize(images["test"].float() / 255, list(mean), list(std))
     assert torch.equal(read(data.test, epoch=9), expected)
@@ -368,13 +222,12 @@ def test_cifar_waits_for_a_run_that_is_unpacking(tmp_path, monkeypatch, offline)
 
 def test_a_folders_images_are_its_pixels_with_their_classes(tmp_path):
     data = ImageFolder(root=str(write_tree(tmp_path, evaluation="val"))).load(0)
-    assert data.classes == ["ant", "bee", "cow"]
-    assert (data.num_classes, data.channels, data.image_size) == (3, 3, 32)
+    assert data.info == Images(3, 32, ("ant", "bee", "cow"))
     files = sorted((tmp_path / "val").glob("*/*.png"))
     pixels = torch.stack([vision.pil_to_tensor(Image.open(file)) for file in files]).float() / 255
     expected = vision.normalize(pixels, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
     assert torch.equal(read(data.test, epoch=2), expected)
-    assert targets(data.test).tolist() == [data.classes.index(file.parent.name) for file in files]
+    assert targets(data.test).tolist() == [data.info.classes.index(file.parent.name) for file in files]
     assert data.train.pixels.augment == CropFlip(padding=4, reflect=True, flip=True)
 
 
@@ -421,7 +274,7 @@ def load(request, tmp_path, monkeypatch):
 def test_subset_keeps_the_first_images_of_every_class(load):
     whole, part = load(None), load(2)
     labels = targets(whole.train)
-    assert targets(part.train).bincount().tolist() == [2] * whole.num_classes
+    assert targets(part.train).bincount().tolist() == [2] * whole.info.num_classes
     first = [i for i, label in enumerate(labels) if (labels[:i] == label).sum() < 2]
     assert torch.equal(part.train.images, whole.train.images[first])
     assert torch.equal(targets(part.train), labels[first])
@@ -430,7 +283,7 @@ def test_subset_keeps_the_first_images_of_every_class(load):
 
 def test_subset_cannot_exceed_the_smallest_class(load):
     smallest = int(targets(load(None).train).bincount().min())
-    assert len(load(smallest).train) == smallest * load(None).num_classes
+    assert len(load(smallest).train) == smallest * load(None).info.num_classes
     with pytest.raises(InputError, match=rf"dataset\.subset .*{smallest}.*got {smallest + 1}"):
         load(smallest + 1)
 
@@ -498,23 +351,6 @@ def test_bad_fields_are_named(make, field):
         make()
 
 
-# The config nodes
-
-
-@pytest.mark.parametrize("name", ["digits", "cifar10", "cifar100", "imagefolder", "imagenet"])
-def test_every_config_node_gives_its_part(name):
-    config = OmegaConf.load(ROOT / "conf" / "dataset" / f"{name}.yaml")
-    kind = get_class(config.pop("_target_"))
-    schema = OmegaConf.structured(kind)
-    assert set(config) == set(schema)
-    if name.startswith("image"):
-        assert OmegaConf.is_missing(config, "root")
-        config.root = "somewhere"
-    part = OmegaConf.to_object(OmegaConf.merge(schema, config))
-    assert isinstance(part, kind)
-    assert part.name == name
-
-
 @pytest.mark.slow
 def test_real_images(tmp_path):
     """Sixty thousand JPEGs, decoded once: all there, in balance, normalised."""
@@ -523,7 +359,7 @@ def test_real_images(tmp_path):
     with tarfile.open(ARCHIVE) as tar:
         tar.extractall(tmp_path, filter="data")
     data = ImageFolder(root=str(tmp_path / "cifar10-jpeg")).load(0)
-    assert (len(data.train), len(data.test), data.num_classes) == (50_000, 10_000, 10)
+    assert (len(data.train), len(data.test), data.info.num_classes) == (50_000, 10_000, 10)
     assert targets(data.train).bincount().tolist() == [5000] * 10
     images = read(data.train, size=500)
     assert abs(images.mean()) < 0.3

@@ -8,45 +8,34 @@ import signal
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from bls_bench.engine import checkpoint
-from bls_bench.engine.correlation import score_loss_correlation
 from bls_bench.engine.devices import make_fabric
 from bls_bench.engine.loop import Engine
+from bls_bench.engine.session import run
 from bls_bench.pruning.checks import NonFiniteLossError
 from bls_bench.system.errors import InputError
 from bls_bench.system.stopping import Interrupted
-from bls_bench.train import run
+from bls_bench.tasks.classification.models import Classifier
+from bls_bench.tasks.classification.objective import Classifying
+from tests.helpers import (
+    BATCH_LOSS_TASK,
+    CPU,
+    TINY,
+    StopAt,
+    make_config,
+    make_engine,
+    same_weights,
+    stop_at,
+    train,
+    without_times,
+)
 
-from .helpers import TINY, make_config, metrics, train, without_times
-from .test_config import BATCH_LOSS_TASK
+from .helpers import fetched, learn
 
 PRUNERS = ("none", "random", "infobatch", "infobatch_quantile", "seta", "repb")
 SCORERS = ("per_sample", "bls", "no_ema", "random", "bls_centered", "residual")
-
-
-def make_engine(*overrides):
-    config = make_config(*TINY, *overrides)
-    return Engine(config, config.dataset.load(config.seed), make_fabric(config.trainer))
-
-
-class StopAt:
-    """Stands in for a signal that comes after the given number of steps of the whole run."""
-
-    number = 15
-
-    def __init__(self, steps):
-        self.steps = steps
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        return None
-
-    def received(self, step, steps, device):
-        self.steps -= 1
-        return self.steps == 0
 
 
 @pytest.mark.parametrize("pruner", PRUNERS)
@@ -69,7 +58,7 @@ def test_every_pair_trains(pruner, scorer, tmp_path):
 
 @pytest.mark.parametrize("scorer", ["bls", "residual"])
 def test_a_task_with_batch_losses_only(scorer, tmp_path):
-    result, lines = train(tmp_path, BATCH_LOSS_TASK, "pruner=infobatch", f"scorer={scorer}")
+    result, lines = train(tmp_path, *BATCH_LOSS_TASK, "pruner=infobatch", f"scorer={scorer}")
     assert result["status"] == "finished"
     assert all(line["score_loss_spearman"] is None for line in lines)
 
@@ -86,44 +75,34 @@ def test_the_same_seed_gives_bit_equal_runs_and_another_does_not(overrides, tmp_
 
 @pytest.mark.parametrize("steps", [3, 4, 5, 9])
 @pytest.mark.parametrize("pruner", ["bls_infobatch", "repb", "seta"])
-def test_stop_and_resume_equals_uninterrupted(pruner, steps, tmp_path, monkeypatch):
+def test_stop_and_resume_equals_uninterrupted(pruner, steps, tmp_path):
     whole, whole_lines = train(tmp_path / "whole", f"pruner={pruner}")
-    config = make_config(*TINY, f"pruner={pruner}", f"records={tmp_path / 'parts'}")
-    with (
-        monkeypatch.context() as patch,
-        pytest.raises(Interrupted, match="the same command goes on") as caught,
-    ):
-        patch.setattr("bls_bench.train.StopSignal", lambda: StopAt(steps))
-        run(config)
-    assert caught.value.exit_code == 128 + 15
-    folder = tmp_path / "parts" / config.key
+    stopped = stop_at(steps, tmp_path / "parts", f"pruner={pruner}")
+    assert "the same command goes on" in str(stopped)
+    assert stopped.exit_code == 128 + 15
+    (folder,) = (tmp_path / "parts").iterdir()
     assert not (folder / "result.json").exists()
     torch.manual_seed(99)  # what another run in the same process leaves behind
-    config = make_config(*TINY, f"pruner={pruner}", f"records={tmp_path / 'parts'}")
-    assert without_times(run(config)) == without_times(whole)
-    assert without_times(metrics(folder)) == without_times(whole_lines)
+    result, lines = train(tmp_path / "parts", f"pruner={pruner}")
+    assert without_times(result) == without_times(whole)
+    assert without_times(lines) == without_times(whole_lines)
     assert not (folder / "checkpoint.pt").exists()
-    weights = [
-        torch.load(path / config.key / "model.pt") for path in (tmp_path / "whole", tmp_path / "parts")
-    ]
-    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    assert same_weights(tmp_path / "whole", tmp_path / "parts")
 
 
 def test_dropout_noise_goes_on_where_it_stopped(tmp_path, monkeypatch):
     """Models that draw from the global generator while training resume exactly too."""
     overrides = ("model=timm", "model.name=resnet10t", "dataset.subset=20")
-    build = type(make_config(*overrides).model).build
+    build = Classifier.build
 
-    def with_dropout(self, *sizes):
-        model = build(self, *sizes)
+    def with_dropout(self, info):
+        model = build(self, info)
         model.fc = torch.nn.Sequential(torch.nn.Dropout(0.5), model.fc)
         return model
 
-    monkeypatch.setattr("bls_bench.tasks.classification.models.Model.build", with_dropout)
+    monkeypatch.setattr(Classifier, "build", with_dropout)
     _, whole = train(tmp_path / "whole", *overrides)
-    with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        patch.setattr("bls_bench.train.StopSignal", lambda: StopAt(9))
-        train(tmp_path / "parts", *overrides)
+    stop_at(9, tmp_path / "parts", *overrides)
     torch.manual_seed(99)
     assert without_times(train(tmp_path / "parts", *overrides)[1]) == without_times(whole)
 
@@ -131,30 +110,30 @@ def test_dropout_noise_goes_on_where_it_stopped(tmp_path, monkeypatch):
 def test_a_crash_between_checkpoints_resumes_from_the_last_one(tmp_path, monkeypatch):
     _, whole = train(tmp_path / "whole", "pruner=bls_seta")
     overrides = ("pruner=bls_seta", "trainer.checkpoint_seconds=0")
-    evaluate, calls = Engine.evaluate, []
+    measured, calls = Engine.measured, []
 
-    def crash(self, split):
+    def crash(self):
         calls.append(1)
         if len(calls) == 3:
             raise RuntimeError("power cut")
-        return evaluate(self, split)
+        return measured(self)
 
     with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="power cut"):
-        patch.setattr(Engine, "evaluate", crash)
+        patch.setattr(Engine, "measured", crash)
         train(tmp_path / "parts", *overrides)
     assert without_times(train(tmp_path / "parts", *overrides)[1]) == without_times(whole)
 
 
 def test_another_pruner_leaves_weights_and_augmentation_untouched():
     engines = [make_engine(f"pruner={pruner}") for pruner in ("none", "random", "bls_seta")]
-    weights = [engine.model.state_dict() for engine in engines]
+    weights = [engine.learner.model.state_dict() for engine in engines]
     indices = [torch.arange(40)]
     for other, engine in zip(weights[1:], engines[1:], strict=True):
         assert all(torch.equal(weights[0][name], other[name]) for name in weights[0])
         engine.state.begin_epoch()
         for epoch in range(2):
             batches = [
-                next(e.data.train.batches(indices, epoch, torch.device("cpu"))) for e in (engines[0], engine)
+                next(e.data.train.batches(indices, epoch, CPU)) for e in (engines[0], engine)
             ]
             assert torch.equal(batches[0][0], batches[1][0])
 
@@ -167,17 +146,17 @@ def test_a_step_descends_the_weighted_mean():
             engine.epoch(None, StopAt(-1))
         batch = engine._batches(engine.state.begin_epoch())[0]
         assert batch.weights.unique().tolist() == [1.0, 2.0]
-        inputs, targets = next(engine.data.train.batches([batch.indices], 2, torch.device("cpu")))
-        engine.model.train()
-        losses = torch.nn.functional.cross_entropy(engine.model(inputs), targets, reduction="none")
+        (inputs, targets), model = fetched(engine, batch), engine.learner.model
+        model.train()
+        losses = torch.nn.functional.cross_entropy(model(inputs), targets, reduction="none")
         loss = (losses * batch.weights).mean() if weigh == "samples" else losses.mean() * batch.weights.mean()
-        parameters = list(engine.model.parameters())
+        parameters = list(model.parameters())
         expected = [
             p - 0.01 * g for p, g in zip(parameters, torch.autograd.grad(loss, parameters), strict=True)
         ]
-        for group in engine.optimizer.param_groups:
+        for group in engine.learner.optimizer.param_groups:
             group["lr"] = 0.01
-        engine._step(batch, inputs, targets)
+        learn(engine, batch)
         for found, wanted in zip(parameters, expected, strict=True):
             torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6)
 
@@ -194,24 +173,22 @@ def test_the_rate_follows_progress_however_long_the_epochs(monkeypatch):
 def test_gradient_clipping_bounds_the_step():
     engine = make_engine("trainer.grad_clip=0.001", "optimizer.weight_decay=0", "optimizer.momentum=0")
     batch = engine._batches(engine.state.begin_epoch())[0]
-    inputs, targets = next(engine.data.train.batches([batch.indices], 0, torch.device("cpu")))
-    for group in engine.optimizer.param_groups:
+    for group in engine.learner.optimizer.param_groups:
         group["lr"] = 1.0
-    before = [p.detach().clone() for p in engine.model.parameters()]
-    engine._step(batch, inputs, targets)
-    moved = sum(
-        (p - old).square().sum() for p, old in zip(engine.model.parameters(), before, strict=True)
-    ).sqrt()
+    parameters = list(engine.learner.model.parameters())
+    before = [p.detach().clone() for p in parameters]
+    learn(engine, batch)
+    moved = sum((p - old).square().sum() for p, old in zip(parameters, before, strict=True)).sqrt()
     assert float(moved.detach()) == pytest.approx(0.001, rel=1e-2)
 
 
 def test_bf16_runs_the_model_in_bf16():
     engine = make_engine("trainer.precision=bf16-mixed")
     kinds = []
-    engine.model.module.stem.register_forward_hook(lambda *call: kinds.append(call[2].dtype))
+    engine.learner.model.module.stem.register_forward_hook(lambda *call: kinds.append(call[2].dtype))
     engine.epoch(None, StopAt(-1))
     assert set(kinds) == {torch.bfloat16}  # in training and in evaluation
-    assert all(p.dtype == torch.float32 for p in engine.model.parameters())
+    assert all(p.dtype == torch.float32 for p in engine.learner.model.parameters())
 
 
 def test_a_single_sample_left_over_sits_out():
@@ -222,25 +199,24 @@ def test_a_single_sample_left_over_sits_out():
 
 def test_evaluation_is_the_accuracy_of_the_whole_split():
     engine = make_engine()
-    engine.model.eval()
-    test = engine.data.test
-    inputs, targets = next(test.batches([torch.arange(len(test))], 0, torch.device("cpu")))
+    model, test = engine.learner.model.eval(), engine.data.test
+    inputs, targets = next(test.batches([torch.arange(len(test))], 0, CPU))
     with torch.no_grad():
-        expected = (engine.model(inputs).argmax(1) == targets).double().mean() * 100
-    assert engine.evaluate(test) == pytest.approx(float(expected))
+        expected = (model(inputs).argmax(1) == targets).double().mean() * 100
+    assert engine.measured() == {"accuracy": pytest.approx(float(expected))}
 
 
 def test_a_non_finite_loss_stops_the_run_and_the_record_says_so(tmp_path, monkeypatch):
     config = make_config(*TINY, f"records={tmp_path}")
-    loss = type(config.task).loss
-    calls = []
+    plain, calls = Classifying.loss, []
 
-    def diverge(self, model, inputs, targets):
+    def diverge(self, *given):
         calls.append(1)
-        return loss(self, model, inputs, targets) * (float("nan") if len(calls) == 6 else 1)
+        loss = plain(self, *given)
+        return loss._replace(value=loss.value * (float("nan") if len(calls) == 6 else 1))
 
     with monkeypatch.context() as patch, pytest.raises(NonFiniteLossError, match="in epoch 1, batch 1"):
-        patch.setattr(type(config.task), "loss", diverge)
+        patch.setattr(Classifying, "loss", diverge)
         run(config)
     record = tmp_path / config.key / "result.json"
     assert '"failed"' in record.read_text()
@@ -248,39 +224,6 @@ def test_a_non_finite_loss_stops_the_run_and_the_record_says_so(tmp_path, monkey
     assert (
         run(make_config(*TINY, f"records={tmp_path}"))["status"] == "finished"
     )  # failed runs are tried again
-
-
-def test_checkpoints_load_without_running_code(tmp_path):
-    engine = make_engine("pruner=repb")
-    engine.epoch(None, StopAt(-1))
-    engine.state.begin_epoch()
-
-    class Folder:
-        checkpoint = tmp_path / "checkpoint.pt"
-
-    engine.save(Folder)
-    other = make_engine("pruner=repb")
-    other.load(Folder.checkpoint)
-    assert torch.equal(other.state.scores, engine.state.scores)
-    assert torch.equal(other.state.selection.indices, engine.state.selection.indices)
-
-
-def test_a_checkpoint_of_another_number_of_processes(tmp_path):
-    engine = make_engine()
-
-    class Folder:
-        checkpoint = tmp_path / "checkpoint.pt"
-
-    engine.save(Folder)
-    content = torch.load(Folder.checkpoint, weights_only=True)
-    checkpoint.save(Folder.checkpoint, content | {"generators": content["generators"] * 2})
-    with pytest.raises(InputError, match="was made by 2 processes: go on with as many"):
-        make_engine().load(Folder.checkpoint)
-    training = content["training"]
-    model = {name: value[..., :1] for name, value in training["model"].items() if value.ndim}
-    checkpoint.save(Folder.checkpoint, content | {"training": training | {"model": model}})
-    with pytest.raises(InputError, match="made with other data or another model"):
-        make_engine().load(Folder.checkpoint)
 
 
 @pytest.mark.parametrize(
@@ -329,14 +272,15 @@ def test_a_result_that_cannot_be_written_is_a_failed_run(tmp_path, monkeypatch):
 
 def test_a_signal_after_the_last_epoch_leaves_a_finished_run(tmp_path, monkeypatch):
     config = make_config(*TINY, f"records={tmp_path}")
-    finish = Engine._result
+    fit = Engine.fit
 
-    def signalled(self):
+    def signalled(self, *given):
+        result = fit(self, *given)
         os.kill(os.getpid(), signal.SIGTERM)
-        return finish(self)
+        return result
 
     with monkeypatch.context() as patch, pytest.raises(Interrupted, match="after the run was finished"):
-        patch.setattr(Engine, "_result", signalled)
+        patch.setattr(Engine, "fit", signalled)
         run(config)
     assert '"finished"' in (tmp_path / config.key / "result.json").read_text()
 
@@ -348,34 +292,13 @@ def test_errors_survive_the_way_from_another_process():
         assert vars(again) == vars(error)
 
 
-class TestCorrelation:
-    def test_is_spearmans(self):
-        losses = torch.rand(200, generator=torch.Generator().manual_seed(0))
-        assert score_loss_correlation(losses.exp(), losses) == pytest.approx(1)
-        assert score_loss_correlation(-losses, losses) == pytest.approx(-1)
-        scores = losses.clone()
-        scores[:50] = torch.nan
-        assert score_loss_correlation(scores, losses) == pytest.approx(1)
-
-    def test_is_none_where_nothing_can_be_ranked(self):
-        losses = torch.rand(5, generator=torch.Generator().manual_seed(0))
-        assert score_loss_correlation(torch.full((5,), 0.5), losses) is None
-        assert score_loss_correlation(torch.full((5,), torch.nan), losses) is None
-
-    def test_is_of_the_scores_that_the_pruner_used(self, tmp_path):
-        """Scores of the epoch before, not those that this epoch's own losses have just made."""
-        _, lines = train(tmp_path, "trainer.epochs=4", "dataset.subset=50")
-        assert all(abs(line["score_loss_spearman"]) < 0.999 for line in lines[1:])
-
-
 def test_config_is_written_whole(tmp_path):
-    from omegaconf import OmegaConf
-
     train(tmp_path, "pruner=bls_infobatch")
     config = make_config(*TINY, "pruner=bls_infobatch", f"records={tmp_path}")
     saved = OmegaConf.to_container(OmegaConf.load(tmp_path / config.key / "config.yaml"))
     assert saved == config.resolved
-    assert set(saved) == {field.name for field in dataclasses.fields(config)} - {"resolved"}
+    groups = {field.name for field in dataclasses.fields(config)} - {"resolved", "root"}
+    assert set(saved) == groups | {field.name for field in dataclasses.fields(config.root)}
 
 
 def test_evaluating_now_and_then_changes_nothing_but_what_is_known(tmp_path):
@@ -391,6 +314,7 @@ def test_evaluating_now_and_then_changes_nothing_but_what_is_known(tmp_path):
 
 def test_a_margin_needs_two_classes():
     config = make_config(*TINY, "scorer=margin")
-    data = dataclasses.replace(config.dataset.load(config.seed), num_classes=1)
+    data = config.dataset.load(config.seed)
+    data = dataclasses.replace(data, info=dataclasses.replace(data.info, classes=("one",)))
     with pytest.raises(InputError, match="scorer=margin needs a data set of at least 2 classes, got 1"):
         Engine(config, data, make_fabric(config.trainer))

@@ -9,10 +9,39 @@ from torchvision.transforms import RandomResizedCrop
 from torchvision.transforms.v2 import functional as vision
 
 from bls_bench.data.augment import CropFlip, Cutout, ResizedCrop
-from bls_bench.data.base import CPU
 from bls_bench.data.split import MemorySplit, Pixels
 
-from .test_data import generator, random_images, read
+from tests.helpers import CPU
+
+from .helpers import generator, random_images, read
+
+
+@given(
+    size=st.integers(4, 9),
+    padding=st.integers(0, 3),
+    reflect=st.booleans(),
+    channels=st.sampled_from([1, 3]),
+    seed=st.integers(0, 1000),
+)
+def test_crop_and_flip_equal_torchvisions_on_each_image(size, padding, reflect, channels, seed):
+    images = random_images(6, size, channels, seed)
+    augment = CropFlip(padding=padding, reflect=reflect, flip=True)
+    draws = augment.draw(6, generator(seed))
+    mode = "reflect" if reflect else "constant"
+    expected = []
+    for image, (down, right, mirror) in zip(images, draws.tolist(), strict=True):
+        crop = vision.crop(vision.pad(image, [padding] * 4, padding_mode=mode), down, right, size, size)
+        expected.append(vision.horizontal_flip(crop) if mirror else crop)
+    assert torch.equal(augment(images, draws), torch.stack(expected))
+
+
+def test_every_crop_is_equally_likely_and_every_second_image_is_mirrored():
+    draws = CropFlip(padding=2, reflect=True, flip=True).draw(50_000, generator())
+    cells = (draws[:, 0] * 5 + draws[:, 1]) * 2 + draws[:, 2]
+    counts = cells.bincount()
+    assert len(counts) == 50
+    assert chisquare(counts).pvalue > 1e-3
+    assert not CropFlip(padding=2, reflect=True, flip=False).draw(1000, generator())[:, 2].any()
 
 
 @given(size=st.integers(4, 40), seed=st.integers(0, 1000), flip=st.booleans())

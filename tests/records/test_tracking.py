@@ -6,8 +6,9 @@ import pytest
 
 from bls_bench.pruning.checks import NonFiniteLossError
 from bls_bench.records.tracking import WandbLogger, has_api_key
-
-from .helpers import TINY, make_config, train
+from bls_bench.tasks.classification.objective import Classifying
+from bls_bench.tasks.objective import Loss
+from tests.helpers import TINY, make_config, train
 
 
 @pytest.fixture(autouse=True)
@@ -105,10 +106,10 @@ def test_a_server_that_cannot_be_reached_is_done_without(wandb, tmp_path, monkey
 
 
 def test_a_run_that_fails_is_finished_with_its_exit_code(wandb, tmp_path, monkeypatch):
-    def diverge(self, model, inputs, targets):
-        return model(inputs).sum(1) * float("nan")
+    def diverge(self, model, batch, *_):
+        return Loss(model(batch[0]).sum(1) * float("nan"))
 
-    monkeypatch.setattr("bls_bench.tasks.classification.Classification.loss", diverge)
+    monkeypatch.setattr(Classifying, "loss", diverge)
     with pytest.raises(NonFiniteLossError):
         train(tmp_path, "logger=wandb")
     assert wandb.codes == [1]
