@@ -14,8 +14,9 @@ class Steps:
     """A run of `number` steps, batches that each process gives a loss of, with `batch_size` samples each.
 
     A pruned epoch takes fewer steps, so there are more epochs in the run than without pruning, and how many
-    is known at its end only. What a pruner is told of is the number at the present pace: its epoch number e
-    of E is then as far as the run is, and annealing takes the last 1 - delta of the steps.
+    is known at its end only. A pruner is told of as many as there will be at the present pace: its epoch e
+    of E is then as far as the run is, and annealing takes the last 1 - delta of the steps. With a target it
+    is told of those that the target leaves room for.
     Raises TypeError or ValueError for anything but whole numbers from 1 on.
     """
 
@@ -26,16 +27,14 @@ class Steps:
         check_count("num_steps", self.number)
         check_count("batch_size", self.batch_size)
 
-    def epochs(self, num_samples: int, pruned: float, epoch: int = 0, made: int = 0) -> int:
-        """Return how many epochs the run will have, at least `epoch` + 1.
+    def epochs(self, num_samples: int, pruned: float) -> int:
+        """Return how many epochs the run has if it leaves out the share `pruned` of all samples."""
+        batches = (1 - pruned) * num_samples / process_rank()[1] / self.batch_size
+        return max(1, round(self.number / (batches + 0.5)))  # the last batch is half full on average
 
-        pruned: the share that pruning is expected to leave out, for a run that has made no steps.
-        made: the steps made in the first `epoch` epochs.
-        """
-        if epoch and made:
-            return max(epoch + 1, round(epoch * self.number / made))
-        own = (1 - pruned) * num_samples / process_rank()[1]
-        return max(epoch + 1, round(self.number / max(own / self.batch_size, 1)))
+    def at_pace(self, epoch: int, made: int) -> int:
+        """Return how many epochs the run has if the first `epoch` of them took `made` steps."""
+        return max(epoch + 1, round(epoch * self.number / made))
 
 
 def check_count(name: str, value: Any) -> int:

@@ -34,23 +34,21 @@ class NonFiniteLossError(ValueError):
 
 def check_batch(indices: Tensor, loss: Tensor, signal: Tensor | None, scorer: Scorer) -> None:
     """Raise TypeError or ValueError if loss or signal of a batch fits neither its samples nor the scorer."""
-    name = type(scorer).__name__
     if loss.ndim == 0:
         if scorer.per_sample:
             raise TypeError(
-                f"{name} needs the loss of each sample, shape ({len(indices)},), "
+                f"{type(scorer).__name__} needs the loss of each sample, shape ({len(indices)},), "
                 "and got one mean loss: use reduction='none', or score with BLS"
             )
     elif loss.shape != indices.shape:
         raise ValueError(f"expected {len(indices)} losses, one a sample, got shape {tuple(loss.shape)}")
     if (signal is None) != (scorer.signal is None):
         found = "none was" if signal is None else "one was"
-        raise TypeError(
-            f"{name} scores by {scorer.signal or 'the loss alone'}: {found} recorded beside the loss"
-        )
+        asked = scorer.signal or "the loss alone"
+        raise TypeError(f"{type(scorer).__name__} scores by {asked}: {found} recorded beside the loss")
     if signal is not None and signal.shape != indices.shape:
         raise ValueError(f"expected {len(indices)} signals, one a sample, got {tuple(signal.shape)}")
-    if len(indices) == 0:
+    if indices.numel() == 0:
         raise ValueError("a batch must hold at least 1 sample, got none")
 
 

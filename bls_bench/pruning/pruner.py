@@ -75,6 +75,11 @@ class Pruner:
         """Return the pruned % that a run is expected to end with; None where that cannot be told."""
         return None
 
+    @property
+    def wanted_share(self) -> float | None:
+        """The share of the whole run that it prunes whatever the scores do; None where nobody has said one."""
+        return None
+
     def observe(self, visits: Visits, scores: Tensor) -> None:
         """See a finished epoch: who was visited, and all scores (N,) float32 after it."""
 

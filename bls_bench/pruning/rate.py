@@ -53,6 +53,10 @@ class RatedPruner(Pruner):
         elif self.match == "epochs":
             raise ValueError("match=epochs needs a target")
 
+    @property
+    def wanted_share(self) -> float | None:
+        return self.target
+
     def prunable(self, num_epochs: int) -> range:
         """Return the epochs of a run that may leave samples out."""
         return range(num_epochs)

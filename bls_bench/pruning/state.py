@@ -61,8 +61,7 @@ class PruningState:
         self.steps, self.steps_made, self.nonfinite = None, 0, 0
         if isinstance(length, Steps):
             self.steps = length
-            expected = pruner.expected_percent(length.epochs(num_samples, 0.0), scorer.below_mean) or 0.0
-            length = length.epochs(num_samples, expected / 100)
+            length = length.epochs(num_samples, pruner.wanted_share or 0.0)
         self.epochs_asked = check_count("num_epochs", length)
         self.num_epochs = pruner.plan(length, scorer.below_mean)
         if self.steps is not None and self.num_epochs != length:
@@ -149,9 +148,9 @@ class PruningState:
         """Return how many epochs the run has; of a run counted in steps, at its present pace."""
         if self.steps is None:
             return self.num_epochs
-        if self.steps_made == 0:
-            return max(self.num_epochs, self.epoch + 1)
-        return self.steps.epochs(self.num_samples, 0.0, self.epoch, self.steps_made)
+        if self.pruner.wanted_share is None and self.epoch and self.steps_made:
+            return self.steps.at_pace(self.epoch, self.steps_made)
+        return max(self.num_epochs, self.epoch + 1)
 
     def record(self, indices: Tensor, loss: Tensor, signal: Tensor | None = None) -> None:
         """Note the unweighted loss of a batch: (b,) per sample, or the 0-d mean.

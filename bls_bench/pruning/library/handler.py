@@ -169,7 +169,7 @@ class Handler(Dataset):
         """
         state = self.state
         running, hand = self._in_hand() if indices is None else self._named(indices)
-        samples, count = hand.indices, len(hand.indices)
+        samples, count = hand.indices, hand.count
         per_sample = state.scorer.per_sample
         if mask is not None:
             chosen = checked_mask(mask, count)
@@ -182,7 +182,7 @@ class Handler(Dataset):
             kept = loss.detach().clone()  # a copy: CUDA graphs overwrite their outputs
         if state.selection is None:
             state.begin_epoch()
-        if len(samples):
+        if samples.numel():
             state.record(samples, kept)
         self._device = kept.device
         state.steps_made += 1
@@ -218,7 +218,7 @@ class Handler(Dataset):
         running = self._current()
         if running is None or running.hand is None:
             raise RuntimeError(STRAY if running is not None and running.stray else NOT_KNOWN)
-        count = len(running.hand.indices)
+        count = running.hand.count
         if running.read - running.settled > count:
             raise RuntimeError(AHEAD.format(count=running.read - running.settled - count))
         per_sample = self.state.scorer.per_sample
@@ -287,7 +287,7 @@ class Handler(Dataset):
         hand, pending = running.hand, running.read - running.settled
         if hand is None:
             raise RuntimeError(STRAY if running.stray else NOT_KNOWN)
-        count = len(hand.indices)
+        count = hand.count
         if pending < count:
             raise RuntimeError(UPDATED)
         if pending > count:

@@ -20,19 +20,22 @@ CHUNK = 1 << 14
 
 
 class Hand(NamedTuple):
-    """A batch as the loop holds it: its samples, and (b,) float32 factors, w_i / b."""
+    """A batch as the loop holds it: its (b,) int64 indices, b, its weights, and (b,) float32 factors, w_i / b."""
 
+    indices: Tensor
+    count: int
     batch: Batch
     factors: Tensor
 
-    @property
-    def indices(self) -> Tensor:
-        return self.batch.indices
+    @classmethod
+    def of(cls, batch: Batch, factors: Tensor) -> Hand:
+        return cls(batch.indices, batch.indices.numel(), batch, factors)
 
     def weighted(self, loss: Tensor) -> Tensor:
         """Return mean(w_i * l_i), or L * mean(w) for a 0-d loss, as `Batch.weighted` does, in one operation."""
         if loss.ndim == 0:
-            return loss if self.batch.mean_weight is None else loss * self.batch.mean_weight.to(loss.device)
+            mean = self.batch.mean_weight
+            return loss if mean is None else loss * mean
         if loss.dtype != torch.float32:
             weights = self.batch.weights
             return loss.mean() if weights is None else (loss * weights.to(loss.device)).mean()
@@ -99,8 +102,13 @@ class Running:
     def batches(self, batch_size: int, drop_last: bool, device: torch.device | str) -> Iterator[list[int]]:
         """Hand the indices out in batches, and keep what `arrived` will tell of each; weights on `device`."""
         self.followed = True
+        ints: list[int] = []
+        start = read = 0
         for hand in cut(self.part.weights_to(device), batch_size, drop_last, device):
-            indices = hand.indices.tolist()
+            if start + hand.count > len(ints):
+                ints, start = self.part.indices[read : read + CHUNK + hand.count].tolist(), 0
+            indices = ints[start : start + hand.count]
+            start, read = start + hand.count, read + hand.count
             self._out[indices[0]] = hand
             yield indices
 
@@ -133,9 +141,9 @@ class Running:
     def hand_of(self, indices: Tensor) -> Hand:
         """Return these samples, (b,) int64, in any order, with their weights."""
         if self.selection.weights is None:
-            return Hand(Batch(indices), torch.full((len(indices),), 1 / max(len(indices), 1)))
+            return Hand.of(Batch(indices), torch.full((len(indices),), 1 / max(len(indices), 1)))
         weights = self.weights.index_select(0, indices)
-        return Hand(Batch(indices, weights, weights.mean()), weights / len(indices))
+        return Hand.of(Batch(indices, weights, weights.mean()), weights / len(indices))
 
     def awaits_all(self, indices: Tensor) -> bool:
         """Whether no loss has been given for any of the (b,) samples."""
@@ -190,12 +198,12 @@ def _hands(part: Selection, batch_size: int, drop_last: bool, device: torch.devi
         factors = torch.full((max(size, 1),), 1 / max(size, 1), device=device)
         last = torch.full((rest,), 1 / max(rest, 1), device=device)
         for batch in part.batches(batch_size, drop_last):
-            yield Hand(batch, last if len(batch.indices) == rest else factors)
+            yield Hand.of(batch, last if batch.indices.numel() == rest else factors)
         return
     scaled = part.weights / batch_size
     if rest:
         scaled[-rest:] = part.weights[-rest:] / rest
-    yield from map(Hand, part.batches(batch_size, drop_last), scaled.split(batch_size))
+    yield from map(Hand.of, part.batches(batch_size, drop_last), scaled.split(batch_size))
 
 
 def batch_count(samples: int, batch_size: int, drop_last: bool) -> int:
