@@ -97,6 +97,11 @@ class PruningState:
         return self._log.indices
 
     @property
+    def batches_recorded(self) -> int:
+        """How many batches this process has recorded in the open epoch so far."""
+        return len(self._log.sizes)
+
+    @property
     def pruned_percent(self) -> float:
         """100 * (1 - samples used / (N * epochs)) over the epochs begun so far, annealing included.
 

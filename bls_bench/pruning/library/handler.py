@@ -73,6 +73,8 @@ class Handler(Dataset):
         self._running: Running | None = None
         # Where the losses are: the weights of an epoch go there at once.
         self._device: torch.device | str = "cpu"
+        # Whether len(loader) counts the batches before a resume, for trainers that count from the epoch's start.
+        self.resumed_counts = False
 
     def __len__(self) -> int:
         """All samples, pruned or not; `len(handler.sampler)` is how many the epoch trains on."""
@@ -257,7 +259,9 @@ class Handler(Dataset):
     def _drawn(self) -> Running:
         state = self.state
         selection = state.selection or state.upcoming()
-        return Running(selection, state.recorded, *process_rank(), state.num_samples)
+        running = Running(selection, state.recorded, *process_rank(), state.num_samples)
+        running.batches_before = state.batches_recorded
+        return running
 
     def _over(self, running: Running) -> bool:
         return running.touched and self.state.selection is None
@@ -278,6 +282,10 @@ class Handler(Dataset):
         if self.state.selection is not None:
             return len(self._current().part)
         return len(self.state.upcoming()) // process_rank()[1]
+
+    def _batches_behind(self) -> int:
+        """Return how many batches of the open epoch were made before a resume, if they count."""
+        return self._current().batches_before if self.resumed_counts and self.state.selection is not None else 0
 
     def _in_hand(self) -> tuple[Running, Hand]:
         """Return the epoch and the batch in hand, which has to be the only one read that awaits its loss."""

@@ -41,7 +41,7 @@ class DataLoader(torch.utils.data.DataLoader):
         if isinstance(dataset, BLS):
             raise TypeError("BLS(...) is no data set yet: give the loader BLS(...).proxy()")
         super().__init__(dataset, *args, **kwargs)
-        if isinstance(dataset, Handler) and self._handler() is None:
+        if isinstance(dataset, Handler) and self.handler is None:
             found = type(self.sampler).__name__
             raise ValueError(
                 f"a loader of a handler needs its sampler to prune, got {found}: to train give "
@@ -50,10 +50,15 @@ class DataLoader(torch.utils.data.DataLoader):
 
     def __iter__(self) -> Iterator[Any]:
         """Raise RuntimeError, on a later batch, once another iterator has begun a new epoch."""
-        handler = self._handler()
+        handler = self.handler
         return super().__iter__() if handler is None else self._follow(handler)
 
     def __len__(self) -> int:
+        """The batches of the running epoch, or else the next one; of a resumed one, those that are left."""
+        handler = self.handler
+        return self._left() + (0 if handler is None else handler._batches_behind())
+
+    def _left(self) -> int:
         if not self._cuts_itself:
             return super().__len__()
         return batch_count(len(self.sampler), self.batch_size, self.drop_last)
@@ -77,7 +82,9 @@ class DataLoader(torch.utils.data.DataLoader):
         """Whether the batches are simply those of a handler's sampler."""
         return self.batch_size is not None and isinstance(self.sampler, PruningSampler)
 
-    def _handler(self) -> Handler | None:
+    @property
+    def handler(self) -> Handler | None:
+        """The handler whose samples are loaded; None for a loader that is just torch's."""
         for sampler in (self.sampler, getattr(self.batch_sampler, "sampler", None)):
             if isinstance(sampler, PruningSampler):
                 return sampler.handler
@@ -164,9 +171,9 @@ def behind(running: Running) -> bool:
     return running.given and running.hand is not None and running.awaits_all(running.hand.indices)
 
 
-def sized(loader: torch.utils.data.DataLoader) -> int | None:
-    """Return the number of batches; None where the batch sampler does not tell."""
+def sized(loader: DataLoader) -> int | None:
+    """Return how many batches are left; None where the batch sampler does not tell."""
     try:
-        return len(loader)
+        return loader._left()
     except (TypeError, NotImplementedError):
         return None

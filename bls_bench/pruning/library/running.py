@@ -63,7 +63,7 @@ class Running:
         self.total, self.before = len(self.part), len(recorded)
         if self.before:
             self.part = self.part.take(~torch.isin(self.part.indices, recorded))
-        self.read = self.settled = 0
+        self.read = self.settled = self.batches_before = 0
         self.hand: Hand | None = None
         self.last = self.followed = self.stray = self.given = self.touched = False
         self._out: dict[int, Hand] = {}
