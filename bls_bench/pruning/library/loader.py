@@ -168,7 +168,7 @@ class ShowOwnDataset:
 
 def behind(running: Running) -> bool:
     """Whether the loop names its samples, and may so have the last batch's loss yet to give."""
-    return running.given and running.hand is not None and running.awaits_all(running.hand.indices)
+    return running.given and running.hand is not None and bool(running.awaits(running.hand.indices).all())
 
 
 def sized(loader: DataLoader) -> int | None:

@@ -46,7 +46,8 @@ class Hand(NamedTuple):
 class Running:
     """An epoch as the training loop of one process goes through it.
 
-    part: (K,) samples that this process has to train on, in order, with their weights.
+    whole: the samples that this process trains on in the epoch, in order, with their weights.
+    part: those of them that were left when the epoch was drawn: a resumed process has `before` behind it.
     read: how many samples the loop has read, settled: of how many it has given a loss, or said that there is
     none. Between a read and its update the two differ by the batch in hand, and by nothing else: one that
     reads ahead, or leaves a batch out without a word, is found out by this.
@@ -59,7 +60,7 @@ class Running:
     def __init__(self, selection: Selection, recorded: Tensor, rank: int, world_size: int, samples: int) -> None:
         """`recorded` (m,) int64: what a resumed process has behind it already."""
         self.selection, self.num_samples = selection, samples
-        self.part = selection.shard(rank, world_size)
+        self.part = self.whole = selection.shard(rank, world_size)
         self.total, self.before = len(self.part), len(recorded)
         if self.before:
             self.part = self.part.take(~torch.isin(self.part.indices, recorded))
@@ -145,13 +146,13 @@ class Running:
         weights = self.weights.index_select(0, indices)
         return Hand.of(Batch(indices, weights, weights.mean()), weights / len(indices))
 
-    def awaits_all(self, indices: Tensor) -> bool:
-        """Whether no loss has been given for any of the (b,) samples."""
-        return bool(self._left.index_select(0, indices).all())
+    def awaits(self, indices: Tensor) -> Tensor:
+        """Say for which of the (b,) samples a loss is awaited, (b,) bool; all that are left before `name`."""
+        return self._left.index_select(0, indices)
 
     def check(self, indices: Tensor) -> None:
         """Raise ValueError unless a loss is awaited for each of the (b,) samples."""
-        left = self._left.index_select(0, indices)
+        left = self.awaits(indices)
         if not left.all():
             raise ValueError(
                 f"no loss is awaited for sample {int(indices[~left][0])}: it was updated in this epoch "
