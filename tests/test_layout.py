@@ -1,0 +1,116 @@
+"""Imports point down: what stands below knows nothing of what stands on it."""
+
+import ast
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import bls_bench
+
+PACKAGE = Path(bls_bench.__file__).parent
+# The rooms from the ground up. Each imports from those before it, never from those after it.
+ROOMS = (
+    "version",
+    "system",
+    "pruning",
+    "integrations",
+    "static",
+    "records",
+    "data",
+    "optim",
+    "tasks",
+    "config",
+    "refusals",
+    "arguments",
+    "engine",
+    "experiments",
+    "report",
+    "bench",
+    "train",
+)
+MODULES = sorted(PACKAGE.rglob("*.py"))
+# What the core may import beside Python's own library.
+CORE = {"torch", "numpy"}
+FRAMEWORKS = {"lightning", "lightning_fabric", "transformers", "accelerate"}
+
+
+def room_of(path):
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+@cache
+def imports(path):
+    """Return the modules that a file imports, also within functions and for type checking alone."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide where they point"
+            # `from bls_bench import x` may name a room; a name that is none does no harm.
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def rooms_of(path):
+    """Return the rooms, other than its own, that a file imports from."""
+    own = [name.split(".")[1] for name in imports(path) if name.startswith("bls_bench.")]
+    return {name for name in own if name in ROOMS} - {room_of(path)}
+
+
+def test_every_module_is_in_a_room():
+    assert {room_of(path) for path in MODULES} - {"__init__"} == set(ROOMS)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_from_those_below_it_alone(room):
+    below = set(ROOMS[: ROOMS.index(room)])
+    for path in MODULES:
+        if room_of(path) == room:
+            assert rooms_of(path) <= below, path
+
+
+def test_the_package_itself_offers_the_library_alone():
+    assert rooms_of(PACKAGE / "__init__.py") <= {"pruning", "version"}
+
+
+def packages(path):
+    """Return the names of the packages that a file imports."""
+    return {name.split(".")[0] for name in imports(path)} - {"__future__", "bls_bench"}
+
+
+def test_the_core_imports_torch_and_numpy_alone():
+    from sys import stdlib_module_names
+
+    for path in MODULES:
+        if room_of(path) in ("pruning", "system"):
+            allowed = CORE if room_of(path) == "pruning" else CORE | {"omegaconf", "filelock"}
+            assert packages(path) - stdlib_module_names <= allowed, path
+            assert rooms_of(path) <= {"system"}
+
+
+def test_a_task_knows_no_other_task():
+    tasks = [folder.name for folder in (PACKAGE / "tasks").iterdir() if (folder / "__init__.py").exists()]
+    for path in PACKAGE.glob("tasks/*/**/*.py"):
+        own = path.relative_to(PACKAGE).parts[1]
+        for other in set(tasks) - {own}:
+            assert not any(name.startswith(f"bls_bench.tasks.{other}.") for name in imports(path)), path
+
+
+def test_nothing_below_the_tasks_names_one():
+    """The engine trains whatever task there is."""
+    for path in MODULES:
+        if room_of(path) in ("engine", "config", "data", "records", "static"):
+            named = [name for name in imports(path) if name.startswith("bls_bench.tasks.")]
+            assert {name.split(".")[2] for name in named} <= {"base", "objective"}, path
+
+
+def test_each_framework_is_imported_by_its_integration_alone():
+    for path in MODULES:
+        for framework in packages(path) & (FRAMEWORKS - {"lightning_fabric"}):
+            if room_of(path) == "integrations":
+                assert path.stem == framework
+            else:
+                assert framework == "transformers", path
+                assert room_of(path) == "tasks", path
