@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,15 +12,13 @@ LIGHT = "import sys; " + f"heavy = lambda: [name for name in {HEAVY} if name in 
 OPTIONS = (
     LIGHT
     + """
-from bls_bench.config.compose import CONF_DIR, composed
-from bls_bench.config.registry import GROUPS
+from bls_bench.config.compose import composed
 from bls_bench.config.run import load
+from tests.config.options import OPTIONS, selected
 
-needs = {"imagefolder": ["dataset.root=a"], "imagenet": ["dataset.root=a"], "timm": ["model.name=a"]}
-for group in (*GROUPS, "experiment"):
-    for path in sorted((CONF_DIR / group).glob("*.yaml")):
-        load(composed([f"{group}={path.stem}", *needs.get(path.stem, [])]))
-        assert not heavy(), f"{group}={path.stem} imports {heavy()}"
+for group, option in OPTIONS:
+    load(composed(selected(group, option)))
+    assert not heavy(), f"{group}={option} imports {heavy()}"
 """
 )
 REPORT = (
@@ -37,11 +36,12 @@ for name in names:
 """
 )
 SECONDS = 2
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize("program", [OPTIONS, REPORT], ids=["every_option", "report"])
 def test_nothing_heavy_is_imported(program):
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 

@@ -17,7 +17,12 @@ from tests.helpers import make_config
 # What records are filed under. A change here orphans them: it has to be meant.
 PINNED = {
     ("logger=none",): "d83defdf70ff",
-    ("pruner=infobatch", "pruner.target=0.3", "pruner.match=epochs", "experiment=scale_digits"): "06c248b6de81",
+    (
+        "pruner=infobatch",
+        "pruner.target=0.3",
+        "pruner.match=epochs",
+        "experiment=scale_digits",
+    ): "06c248b6de81",
     ("pruner=static_el2n", "model=resnet20", "seed=7"): "d6ed5bc5c3a6",
     ("dataset=cifar10", "dataset.root=/somewhere/cifar", "scorer=bls", "pruner=repb"): "67e8d342cc69",
 }

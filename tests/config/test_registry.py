@@ -15,25 +15,15 @@ from tests.helpers import make_config
 from tests.pruning.helpers import PRUNERS, RATED, SCORERS
 from tests.static.helpers import STATIC
 
+from .options import OPTIONS, selected
+
 CARDS = CONF_DIR.parent / "docs" / "methods"
-OPTIONS = [
-    (group, path.stem)
-    for group in (*GROUPS, "experiment")
-    for path in sorted((CONF_DIR / group).glob("*.yaml"))
-]
 NAMES = [(group, name) for group in GROUPS for name in sorted(names(group))]
-# What an option cannot do without.
-NEEDS = {
-    ("dataset", "imagefolder"): ["dataset.root=some/folder"],
-    ("dataset", "imagenet"): ["dataset.root=some/folder"],
-    ("model", "timm"): ["model.name=resnet10t"],
-}
 
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_every_option_of_every_group_composes_and_resolves(group, option):
-    needs = NEEDS.get((group, option), [])
-    config = make_config(f"{group}={option}", *needs)
+    config = make_config(*selected(group, option))
     part = getattr(config, group, None)
     if group == "experiment":
         return
@@ -41,15 +31,15 @@ def test_every_option_of_every_group_composes_and_resolves(group, option):
     if group == "dataset":
         assert part.name == option
     # All settings of a part stand in its YAML, where they are read about.
-    written = set(composed([f"{group}={option}", *needs])[group])
+    written = set(composed(selected(group, option))[group])
     assert written == {"_target_", *(field.name for field in dataclasses.fields(part))}
 
 
 @pytest.mark.parametrize("name", [name for group, name in OPTIONS if group == "model"])
 def test_every_model_is_built(name):
-    config = make_config(f"model={name}", *NEEDS.get(("model", name), []))
-    if "images" in config.model.needs:
-        assert sum(p.numel() for p in config.model.build(DIGITS).parameters()) > 0
+    config = make_config(*selected("model", name))
+    info = DIGITS if "images" in config.dataset.gives else config.dataset.load(0).info
+    assert sum(p.numel() for p in config.model.build(info).parameters()) > 0
 
 
 @pytest.mark.parametrize("name", [name for group, name in OPTIONS if group == "optimizer"])
@@ -88,7 +78,7 @@ def test_every_option_that_is_promised_is_there():
         "optimizer": "sgd adamw lars lamb",
         "scheduler": "onecycle cosine constant",
         "logger": "wandb none",
-        "task": "classification",
+        "task": "classification vae detection",
         "experiment": "cifar100_resnet18 cifar100_resnet50 digits_quick",
     }
     assert {(group, name) for group, names in promised.items() for name in names.split()} <= set(OPTIONS)

@@ -50,7 +50,9 @@ def probe():
                 inputs, targets = torch.randn(size, 1, 8, 8), torch.randint(10, (size,))
                 for optimizer in optimizers:
                     optimizer.zero_grad()
-                    losses = F.cross_entropy(model(inputs[:, 0] if squeeze else inputs), targets, reduction="none")
+                    losses = F.cross_entropy(
+                        model(inputs[:, 0] if squeeze else inputs), targets, reduction="none"
+                    )
                     (losses * torch.rand(size)).mean().backward()
                     nn.utils.clip_grad_norm_(model.parameters(), 1.0)
                     optimizer.step()
