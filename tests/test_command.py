@@ -184,7 +184,10 @@ def test_a_signal_ends_the_sweep_and_it_goes_on(tmp_path):
         (["records=file"], "cannot write there"),
         (["trainer.epoch=1", "trainer.batchsize=2"], "trainer.epoch: unknown key, allowed are epochs"),
         (["scorer=per_sample", "scorer.alpha=0.5"], "scorer.alpha: unknown key, this scorer has no settings"),
-        (["+prunner=seta"], "prunner: unknown key, allowed are seed, records, archive, plugins, trainer, dataset"),
+        (
+            ["+prunner=seta"],
+            "prunner: unknown key, allowed are seed, records, archive, plugins, trainer, dataset",
+        ),
         (["pruner=null"], "Config group override must be a string"),
         (["trainer=fast"], "trainer must be a group of settings, got 'fast'"),
         (["~trainer"], "trainer must be a group of settings"),

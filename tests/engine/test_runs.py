@@ -132,9 +132,7 @@ def test_another_pruner_leaves_weights_and_augmentation_untouched():
         assert all(torch.equal(weights[0][name], other[name]) for name in weights[0])
         engine.state.begin_epoch()
         for epoch in range(2):
-            batches = [
-                next(e.data.train.batches(indices, epoch, CPU)) for e in (engines[0], engine)
-            ]
+            batches = [next(e.data.train.batches(indices, epoch, CPU)) for e in (engines[0], engine)]
             assert torch.equal(batches[0][0], batches[1][0])
 
 

@@ -75,7 +75,9 @@ def test_the_signal_is_that_of_the_step_and_its_parts():
     engine = make_engine("scorer=gradient_norm", "trainer.accumulate=4")
     outputs, features = [], []
     engine.learner.model.module.register_forward_hook(lambda *seen: outputs.append(seen[2].detach()))
-    engine.learner.model.module.head.register_forward_pre_hook(lambda *seen: features.append(seen[1][0].detach()))
+    engine.learner.model.module.head.register_forward_pre_hook(
+        lambda *seen: features.append(seen[1][0].detach())
+    )
     engine._train(engine._batches(engine.state.begin_epoch()), 0, False, StopAt(1))
     indices, _, signal = last_record(engine)
     expected = gradient_norm(torch.cat(outputs), engine.data.targets[indices], torch.cat(features))
