@@ -151,8 +151,8 @@ def _cell(
     versus, saving, pairs = None, None, []
     margin = table.margin if table.margin is not None or metric is None else metric.margin
     if row.label != table.baseline and metric is not None:
-        values = [{seed: run.last for seed, run in runs.items()} for runs in (own, full)]
-        versus = statistics.compare(*values, margin, metric.better)
+        ours, whole = ({seed: run.last for seed, run in runs.items()} for runs in (own, full))
+        versus = statistics.compare(ours, whole, margin, metric.better)
         pairs = [(own[seed], full[seed]) for seed in own.keys() & full.keys()]
     if pairs:
         saving = 100 * (1 - sum(run.seconds for run, _ in pairs) / sum(whole.seconds for _, whole in pairs))
@@ -184,5 +184,5 @@ def _saving_published(table: Table, column: Column, row: Row, baseline: Row | No
         if one is None or one.published is None:
             return None
         found = published.find(table.published | column.published | one.published | {"metric": "time_h"})
-        hours += [value.number for value in found]
+        hours += [value.number for value in found if value.number is not None]
     return 100 * (1 - hours[0] / hours[1]) if len(hours) == 2 and row is not baseline else None
