@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -103,6 +104,13 @@ class Learner:
         self.optimizer.step()
         self.optimizer.zero_grad()
         return joined(losses, shares)
+
+    @torch.no_grad()
+    def show(self, data: Data, folder: Path) -> None:
+        """Have the task draw what the model does; of a model in parts, which needs all processes, nothing."""
+        if not self._sharded:
+            with self.fabric.autocast(), self.compiler.eagerly():
+                self.objective.show(self.evaluated.eval(), data, folder)
 
     def weights(self) -> dict[str, Tensor]:
         """Return the state of the model that counts; with FSDP that of process 0, elsewhere nothing."""

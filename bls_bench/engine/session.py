@@ -82,6 +82,8 @@ def _train(config: Config, fabric: Fabric, record: Record | None, experiment: st
             if record:
                 if weights is not None:
                     checkpoint.save(record.model, weights)
+                engine.learner.show(data, record.path)
+                tracker.show(record.pictures())
                 record.finish(result)
                 checkpoint.remove(record.checkpoint)
                 report("finished", result, config, record)

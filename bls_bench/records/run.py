@@ -68,6 +68,10 @@ class Record:
     def losses(self) -> Path:
         return self.path / "losses.npy"
 
+    def pictures(self) -> list[Path]:
+        """Return what the task has drawn at the end of the run, PNG files."""
+        return sorted(self.path.glob("*.png"))
+
     def result(self) -> dict[str, Any] | None:
         """Return the outcome of a run that is over; None while it is not."""
         path = self.path / "result.json"

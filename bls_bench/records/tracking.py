@@ -2,8 +2,8 @@
 
 import netrc
 import os
-import warnings
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,9 @@ class Tracker:
 
     def log(self, metrics: dict[str, Any]) -> None:
         """Take the metrics of one epoch."""
+
+    def show(self, pictures: Sequence[Path]) -> None:
+        """Take PNG files."""
 
     def finish(self, exit_code: int, summary: dict[str, Any]) -> None:
         """End the run, in every case: done, failed or interrupted."""
@@ -91,6 +94,14 @@ class WandbTracker(Tracker):
     def log(self, metrics: dict[str, Any]) -> None:
         self._guarded(lambda: self._run and self._run.log(metrics, step=metrics["epoch"]))
 
+    def show(self, pictures: Sequence[Path]) -> None:
+        self._guarded(lambda: self._run and pictures and self._run.log(self._images(pictures)))
+
+    def _images(self, pictures: Sequence[Path]) -> dict[str, Any]:
+        import wandb
+
+        return {path.stem: wandb.Image(str(path)) for path in pictures}
+
     def finish(self, exit_code: int, summary: dict[str, Any]) -> None:
         self._guarded(lambda: self._run and self._run.summary.update(summary))
         self._guarded(lambda: self._run and self._run.finish(exit_code=exit_code))
@@ -104,7 +115,8 @@ class WandbTracker(Tracker):
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, stacklevel=2)
+    # Not a warning: where those are made errors, this would end the run.
+    print(f"warning: {message}", file=sys.stderr)
 
 
 def has_api_key(base_url: str) -> bool:
