@@ -1,10 +1,11 @@
 """A finished run moves into the archive that the config names, once, and is found there."""
 
+import json
+
 import pytest
 
 from bls_bench.engine.session import run
 from bls_bench.records.archive import Archive
-from bls_bench.records.run import Record
 from bls_bench.system.errors import InputError
 from tests.helpers import TINY, make_config, train, without_times
 
@@ -34,12 +35,30 @@ def test_a_run_killed_before_it_moved_moves_the_next_time(tmp_path):
     records = tmp_path / "records"
     plain, _ = train(records)
     config = make_config(*TINY, f"records={records}", f"archive={tmp_path / 'archive'}")
-    record = Record(str(records), config.key, config.resolved)
-    try:
-        assert record.archived(str(tmp_path / "archive"))["accuracy_last"] == plain["accuracy_last"]
-    finally:
-        record.close()
+    assert run(config)["accuracy_last"] == plain["accuracy_last"]
     assert Archive(tmp_path / "archive").result(config.key) is not None
+    assert not (records / config.key / "result.json").exists()
+
+
+def test_a_run_that_cannot_move_stays_as_it_is(tmp_path):
+    (tmp_path / "archive").write_text("a file, not a folder")
+    config = make_config(*TINY, f"records={tmp_path / 'records'}", *overrides(tmp_path))
+    with pytest.raises(InputError, match="archive="):
+        run(config)
+    result = json.loads((tmp_path / "records" / config.key / "result.json").read_text())
+    assert result["status"] == "finished"
+
+
+def test_a_run_archived_without_losses_is_trained_again_for_them(tmp_path):
+    plain = overrides(tmp_path)
+    config = make_config(*TINY, f"records={tmp_path / 'records'}", *plain)
+    run(config)
+    kept = make_config(*TINY, f"records={tmp_path / 'records'}", *plain, "trainer.save_losses=true")
+    assert kept.key == config.key
+    (tmp_path / "records" / config.key).mkdir()
+    (tmp_path / "records" / config.key / "losses.npy").write_bytes(b"cut short by a kill")
+    run(kept)
+    assert Archive(tmp_path / "archive").losses(config.key).stat().st_size > 1000
 
 
 def test_the_losses_that_were_asked_for_move_too(tmp_path):
