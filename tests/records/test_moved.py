@@ -40,10 +40,21 @@ def test_a_run_killed_before_it_moved_moves_the_next_time(tmp_path):
     assert not (records / config.key / "result.json").exists()
 
 
-def test_a_run_that_cannot_move_stays_as_it_is(tmp_path):
-    (tmp_path / "archive").write_text("a file, not a folder")
+def test_an_archive_that_is_no_folder_is_refused_before_training(tmp_path):
+    (tmp_path / "archive").write_text("a file")
     config = make_config(*TINY, f"records={tmp_path / 'records'}", *overrides(tmp_path))
-    with pytest.raises(InputError, match="archive="):
+    with pytest.raises(InputError, match="cannot be read"):
+        run(config)
+    assert not (tmp_path / "records" / config.key).exists()
+
+
+def test_a_run_that_cannot_move_stays_as_it_is(tmp_path, monkeypatch):
+    def full(self, record, losses=None):
+        raise InputError(f"archive={self.folder}: cannot write there (No space left on device)")
+
+    monkeypatch.setattr(Archive, "append", full)
+    config = make_config(*TINY, f"records={tmp_path / 'records'}", *overrides(tmp_path))
+    with pytest.raises(InputError, match="No space left"):
         run(config)
     result = json.loads((tmp_path / "records" / config.key / "result.json").read_text())
     assert result["status"] == "finished"
