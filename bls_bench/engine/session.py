@@ -37,9 +37,9 @@ def run(config: Config, experiment: str | None = None) -> dict[str, Any]:
         except InputError as failure:
             error = str(failure)
     finished, error = fabric.broadcast((finished, error))
-    if error:
-        raise InputError(error)
     try:
+        if error:
+            raise InputError(error)
         if finished and finished["status"] == "finished":
             if record:
                 report("already finished", finished, config, record)
