@@ -8,7 +8,9 @@ try:
     from lightning import pytorch as pl
     from lightning.pytorch.utilities import CombinedLoader
 except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(f"bls_bench.integrations.lightning needs `pip install lightning`: {error}") from error
+    raise ModuleNotFoundError(
+        f"bls_bench.integrations.lightning needs `pip install lightning`: {error}"
+    ) from error
 
 from bls_bench.pruning.library.handler import Handler
 from bls_bench.pruning.library.loader import DataLoader
@@ -27,7 +29,9 @@ class PruningCallback(pl.Callback):
     def __init__(self, handler: Handler) -> None:
         """Raise TypeError for anything but a handler."""
         if not isinstance(handler, Handler):
-            raise TypeError(f"PruningCallback takes a handler such as InfoBatch, got {type(handler).__name__}")
+            raise TypeError(
+                f"PruningCallback takes a handler such as InfoBatch, got {type(handler).__name__}"
+            )
         self.handler = handler
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -67,7 +71,10 @@ class PruningCallback(pl.Callback):
                 f"the handler's num_epochs={state.num_epochs} and Trainer(max_epochs={trainer.max_epochs}) differ: "
                 "pruning has to know how long the run is"
             )
-        if state.steps is not None and trainer.max_steps * trainer.accumulate_grad_batches != state.steps.number:
+        if (
+            state.steps is not None
+            and trainer.max_steps * trainer.accumulate_grad_batches != state.steps.number
+        ):
             raise ValueError(
                 f"the handler's num_steps={state.steps.number} are not the batches of Trainer(max_steps="
                 f"{trainer.max_steps}, accumulate_grad_batches={trainer.accumulate_grad_batches})"

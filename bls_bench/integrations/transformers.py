@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     Base = Trainer
 else:
     if not hasattr(Trainer, "_run_epoch"):
-        raise ImportError("bls_bench.integrations.transformers needs a Trainer that runs epoch by epoch: transformers 5")
+        raise ImportError(
+            "bls_bench.integrations.transformers needs a Trainer that runs epoch by epoch: transformers 5"
+        )
     Base = object
 
 FILE = "pruning.pt"  # in each checkpoint's folder
@@ -54,7 +56,9 @@ class PrunedTrainer(Base):
         super().__init__(*args, **kwargs)
         if not isinstance(self.train_dataset, Handler):
             found = type(self.train_dataset).__name__
-            raise TypeError(f"PrunedTrainer's train_dataset has to be a handler such as InfoBatch, got {found}")
+            raise TypeError(
+                f"PrunedTrainer's train_dataset has to be a handler such as InfoBatch, got {found}"
+            )
         self.handler = self.train_dataset
         check(self)
         # Losses are means of batches: the Trainer divides them by the batches of a step.
@@ -93,7 +97,9 @@ class PrunedTrainer(Base):
     def get_train_dataloader(self) -> Any:
         args, handler = self.args, self.handler
         if args.train_sampling_strategy == "group_by_length":
-            buckets = LengthBuckets(handler, self._lengths(), self._train_batch_size, args.dataloader_drop_last)
+            buckets = LengthBuckets(
+                handler, self._lengths(), self._train_batch_size, args.dataloader_drop_last
+            )
             batching: dict[str, Any] = {"batch_sampler": buckets}
         else:
             batching = {"sampler": handler.sampler, "batch_size": self._train_batch_size}
@@ -105,7 +111,9 @@ class PrunedTrainer(Base):
             pin_memory=args.dataloader_pin_memory,
             persistent_workers=args.dataloader_persistent_workers,
             prefetch_factor=args.dataloader_prefetch_factor,
-            worker_init_fn=partial(seed_worker, num_workers=args.dataloader_num_workers, rank=args.process_index),
+            worker_init_fn=partial(
+                seed_worker, num_workers=args.dataloader_num_workers, rank=args.process_index
+            ),
             generator=torch.Generator(),  # the global one is the model's, for dropout
             **batching,
         )
@@ -115,7 +123,10 @@ class PrunedTrainer(Base):
 
     def set_initial_training_values(self, args: Any, dataloader: Any) -> tuple[Any, ...]:
         epochs, *values = super().set_initial_training_values(args, dataloader)
-        return sys.maxsize if args.max_steps > 0 else epochs, *values  # pruned epochs are more for as many steps
+        return (
+            sys.maxsize if args.max_steps > 0 else epochs,
+            *values,
+        )  # pruned epochs are more for as many steps
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         scheduler = super().create_scheduler(num_training_steps, optimizer)
@@ -130,7 +141,9 @@ class PrunedTrainer(Base):
         resumed = kwargs.get("resume_from_checkpoint", args[3])
         if resumed is None:
             if self.handler.progress > 0:
-                raise RuntimeError("the handler has been trained with already: make a new one, or resume_from_checkpoint")
+                raise RuntimeError(
+                    "the handler has been trained with already: make a new one, or resume_from_checkpoint"
+                )
         else:
             file = Path(resumed, FILE)
             if not file.is_file():
@@ -232,6 +245,10 @@ def check(trainer: PrunedTrainer) -> None:
             "group_by_length"
         )
     if args.auto_find_batch_size:
-        raise ValueError("auto_find_batch_size begins training anew, which a handler cannot: give the batch size")
+        raise ValueError(
+            "auto_find_batch_size begins training anew, which a handler cannot: give the batch size"
+        )
     if args.n_gpu > 1:
-        raise ValueError(f"{args.n_gpu} GPUs in one process share a batch out: start a process a GPU with torchrun")
+        raise ValueError(
+            f"{args.n_gpu} GPUs in one process share a batch out: start a process a GPU with torchrun"
+        )

@@ -126,7 +126,9 @@ class PruningState:
         """
         selection = self.upcoming()
         if self.past:
-            length = f"num_epochs={self.num_epochs}" if self.steps is None else f"num_steps={self.steps.number}"
+            length = (
+                f"num_epochs={self.num_epochs}" if self.steps is None else f"num_steps={self.steps.number}"
+            )
             warnings.warn(f"epoch {self.epoch} is past {length}: training on all samples", stacklevel=2)
         if self.steps is not None:
             self.epochs_asked = self.num_epochs = self._total()

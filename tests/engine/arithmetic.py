@@ -17,7 +17,7 @@ def digest(tensors):
 
 
 def probe():
-    """Return the digest of a few fixed steps of torch's own convolutions, products and sums, in one thread."""
+    """Return the digest of a few fixed steps of torch's own convolutions, products and sums."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         convolutions = nn.Sequential(

@@ -194,7 +194,11 @@ def test_a_run_in_steps(tmp_path):
     ("make", "kwargs", "message"),
     [
         (lambda data: InfoBatch(data, 5), {}, "num_epochs=5 and num_train_epochs=4 differ"),
-        (MAKE["infobatch"], {"max_steps": 10}, "max_steps=10 needs a handler of as many batches: num_steps=10"),
+        (
+            MAKE["infobatch"],
+            {"max_steps": 10},
+            "max_steps=10 needs a handler of as many batches: num_steps=10",
+        ),
         (MAKE["infobatch"], {"train_sampling_strategy": "sequential"}, "take random or group_by_length"),
         (MAKE["infobatch"], {"auto_find_batch_size": True}, "give the batch size"),
     ],

@@ -178,7 +178,9 @@ class TestLoader:
     def test_a_handler_without_its_sampler(self):
         handler = InfoBatch(Planted(N), 5)
         for wrong in ({}, {"shuffle": True}, {"sampler": WeightedRandomSampler([1.0] * N, N)}):
-            with pytest.raises(ValueError, match=r"give sampler=handler\.sampler, to evaluate load handler\.dataset"):
+            with pytest.raises(
+                ValueError, match=r"give sampler=handler\.sampler, to evaluate load handler\.dataset"
+            ):
                 DataLoader(handler, batch_size=16, **wrong)
 
     def test_a_bls_without_its_proxy(self):

@@ -31,7 +31,9 @@ class LengthBuckets:
         self.handler, self.batch_size, self.drop_last = handler, batch_size, drop_last
         self.lengths = torch.as_tensor(lengths)
         if self.lengths.shape != (len(handler),):
-            raise ValueError(f"expected {len(handler)} lengths, one a sample, got {tuple(self.lengths.shape)}")
+            raise ValueError(
+                f"expected {len(handler)} lengths, one a sample, got {tuple(self.lengths.shape)}"
+            )
 
     @property
     def sampler(self) -> PruningSampler:

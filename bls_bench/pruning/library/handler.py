@@ -285,7 +285,9 @@ class Handler(Dataset):
 
     def _batches_behind(self) -> int:
         """Return how many batches of the open epoch were made before a resume, if they count."""
-        return self._current().batches_before if self.resumed_counts and self.state.selection is not None else 0
+        return (
+            self._current().batches_before if self.resumed_counts and self.state.selection is not None else 0
+        )
 
     def _in_hand(self) -> tuple[Running, Hand]:
         """Return the epoch and the batch in hand, which has to be the only one read that awaits its loss."""

@@ -40,7 +40,9 @@ class Hand(NamedTuple):
             weights = self.batch.weights
             return loss.mean() if weights is None else (loss * weights.to(loss.device)).mean()
         factors = self.factors
-        return loss.dot(factors if factors.device == loss.device else factors.to(loss.device, non_blocking=True))
+        return loss.dot(
+            factors if factors.device == loss.device else factors.to(loss.device, non_blocking=True)
+        )
 
 
 class Running:
@@ -57,7 +59,9 @@ class Running:
     stray: whether something else than the loop has read from the handler.
     """
 
-    def __init__(self, selection: Selection, recorded: Tensor, rank: int, world_size: int, samples: int) -> None:
+    def __init__(
+        self, selection: Selection, recorded: Tensor, rank: int, world_size: int, samples: int
+    ) -> None:
         """`recorded` (m,) int64: what a resumed process has behind it already."""
         self.selection, self.num_samples = selection, samples
         self.part = self.whole = selection.shard(rank, world_size)
