@@ -24,7 +24,10 @@ def main(folder: Path | None = None, steps: int | None = None) -> tuple[nn.Modul
     torch.manual_seed(0)
     images, labels = (torch.tensor(array) for array in load_digits(return_X_y=True))
     images = images.float() / 16
-    data, validation = TensorDataset(images[:1500], labels[:1500]), TensorDataset(images[1500:], labels[1500:])
+    data, validation = (
+        TensorDataset(images[:1500], labels[:1500]),
+        TensorDataset(images[1500:], labels[1500:]),
+    )
 
     data = BLS(SeTa(data, num_epochs=EPOCHS, prune_ratio=0.2), alpha=0.7).proxy()  # 1
     loader = DataLoader(data, sampler=data.sampler, batch_size=32)  # 2

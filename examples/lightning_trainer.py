@@ -46,7 +46,10 @@ def main(folder: Path | None = None, steps: int = -1) -> tuple[nn.Module, InfoBa
     lightning.seed_everything(0, verbose=False)
     images, labels = (torch.tensor(array) for array in load_digits(return_X_y=True))
     images = images.float() / 16
-    data, validation = TensorDataset(images[:1500], labels[:1500]), TensorDataset(images[1500:], labels[1500:])
+    data, validation = (
+        TensorDataset(images[:1500], labels[:1500]),
+        TensorDataset(images[1500:], labels[1500:]),
+    )
 
     data = InfoBatch(data, num_epochs=EPOCHS, prune_ratio=0.5)  # 1
     loader = DataLoader(data, sampler=data.sampler, batch_size=32)  # 2

@@ -66,7 +66,9 @@ def main(folder: Path | None = None, steps: int | None = None) -> tuple[nn.Modul
         args=args,
         train_dataset=data,
         eval_dataset=items[1500:],
-        compute_metrics=lambda result: {"accuracy": (result.predictions.argmax(1) == result.label_ids).mean()},
+        compute_metrics=lambda result: {
+            "accuracy": (result.predictions.argmax(1) == result.label_ids).mean()
+        },
         callbacks=[StopAt(steps)],
     )
     trainer.train(resume_from_checkpoint=folder is not None and any(folder.glob("checkpoint-*")))

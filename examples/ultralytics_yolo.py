@@ -1,7 +1,7 @@
-"""Ultralytics' YOLO, for those who have it (`pip install ultralytics`, AGPL): python examples/ultralytics_yolo.py
+"""Ultralytics' YOLO, for those who have it (AGPL): python examples/ultralytics_yolo.py
 
-YOLO gives nothing but the loss of the batch, so BLS scores it. All of this stands at the top of a module, since
-the model is pickled with its trainer's classes.
+YOLO gives nothing but the loss of the batch, so BLS scores it. All of this stands at the top of a module,
+since the model is pickled with its trainer's classes.
 """
 
 from types import SimpleNamespace
@@ -37,7 +37,11 @@ class PrunedTrainer(DetectionTrainer):
         data = self.build_dataset(dataset_path, mode, batch_size)
         data = RUNNING.handler = BLS(InfoBatch(data, num_epochs=self.epochs)).proxy()  # 1
         loader = DataLoader(  # 2
-            data, sampler=data.sampler, batch_size=batch_size, collate_fn=data.dataset.collate_fn, num_workers=4
+            data,
+            sampler=data.sampler,
+            batch_size=batch_size,
+            collate_fn=data.dataset.collate_fn,
+            num_workers=4,
         )
         loader.reset = lambda: None  # what Ultralytics calls on its own loader when mosaics end
         return loader

@@ -28,7 +28,7 @@ class DataLoader(loader.DataLoader):
     """
 
     _is_accelerate_prepared = True  # what Accelerate asks before it wraps a loader
-    # What it asks while a loader runs: whether this batch is the last, how many samples it repeats (-1: none).
+    # What it asks while a loader runs: whether this batch is the last, how many samples are repeats (-1).
     end_of_dataloader = False
     remainder = -1
 
@@ -36,9 +36,11 @@ class DataLoader(loader.DataLoader):
         """Raise ValueError for a loader without a handler: Accelerate prepares torch's own for evaluation."""
         super().__init__(dataset, *args, **kwargs)
         if self.handler is None:
-            raise ValueError("this loader is for a handler's samples: to evaluate, prepare torch's DataLoader")
+            raise ValueError(
+                "this loader is for a handler's samples: to evaluate, prepare torch's DataLoader"
+            )
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         gradients, device, length = GradientState(), PartialState().device, loader.sized(self)
         self.end_of_dataloader = False
         gradients._add_dataloader(self)

@@ -77,7 +77,7 @@ class Pruner:
 
     @property
     def wanted_share(self) -> float | None:
-        """The share of the whole run that it prunes whatever the scores do; None where nobody has said one."""
+        """The share of the whole run that it prunes whatever the scores do; None where none was given."""
         return None
 
     def observe(self, visits: Visits, scores: Tensor) -> None:
