@@ -14,7 +14,7 @@ from bls_bench.pruning.library.loader import DataLoader
 from bls_bench.pruning.pruner import Pruner
 from bls_bench.pruning.scorer import Scorer
 
-STEPS = 2000  # of an epoch of the whole data, enough for the cost of beginning one to be spread thin
+STEPS = 1000  # of an epoch of the whole data, enough for the cost of beginning one to be spread thin
 
 
 class Nothing(Dataset):
@@ -37,7 +37,7 @@ def nothing(items: list[int]) -> None:
 def measure_update(
     pruner: Callable[[], Pruner], scorer: Callable[[], Scorer], batch_size: int, repeats: int
 ) -> tuple[float, float]:
-    """Return the microseconds of CPU time that `update` takes a step, and that the loader takes beside torch's.
+    """Return the microseconds of CPU time that `update` takes a step, and the loader besides torch's.
 
     Each is the median over `repeats` epochs, alternating with torch's own. The losses are part of a graph, as
     in training, and the epoch's end counts to none of the two.
