@@ -16,10 +16,12 @@ WORDS = {
     "images": ("images", "take a data set of images"),
     "classes": ("a class for every sample", "take a data set with classes"),
     "boxes": ("boxes around objects", "take a data set with boxes"),
+    "masks": ("a mask of each object", "use dataset.masks=true"),
     "text": ("text", "take a data set of text"),
     # models
     "logits": ("a model that gives logits", "take a classifier of these data"),
     "detections": ("a model that detects", "use model=fcos"),
+    "outlines": ("a model that gives masks", "use model=maskrcnn"),
     "autoencoding": ("a model that encodes and decodes", "use model=vae_mlp"),
     "denoising": ("a model that finds noise", "use model=unet"),
     # tasks

@@ -80,13 +80,14 @@ class Data:
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset(Part):
-    """The fields that every data set has.
+    """The fields that every data set has."""
 
-    gives: what models and tasks can have of it (`bls_bench.config.fit`).
-    """
-
-    gives: ClassVar[frozenset[str]] = frozenset()
     name: str
+
+    @property
+    def gives(self) -> frozenset[str]:
+        """What models and tasks can have of it as it is set (`bls_bench.config.fit`)."""
+        return frozenset()
 
     def load(self, seed: int, device: torch.device | None = None) -> Data:
         """Read the data, to be trained on on `device`, the CPU by default.

@@ -49,7 +49,7 @@ class Learner:
         self._sharded = sharding.is_sharded(model)
         # On a CPU fused optimizers copy weights that lie channels last, and are the slower ones.
         optimizer = config.optimizer.build(model, fused=fabric.device.type == "cuda")
-        self.optimizer = fabric.setup_optimizers(optimizer)
+        self.optimizer: Any = fabric.setup_optimizers(optimizer)
         torch.manual_seed(config.seed + fabric.global_rank)
         self.average = None if trainer.ema is None else ModelEmaV3(self.model.module, decay=trainer.ema)
         self.compiler = Compiler(trainer.compile, accumulates=trainer.accumulate > 1, device=fabric.device)

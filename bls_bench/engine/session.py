@@ -14,6 +14,7 @@ from bls_bench.engine.loop import Engine
 from bls_bench.engine.outcome import announce, report
 from bls_bench.engine.scoring import prepare
 from bls_bench.pruning.checks import NonFiniteLossError
+from bls_bench.records.archive import Archive
 from bls_bench.records.run import Record
 from bls_bench.records.tracking import Tracker
 from bls_bench.system.errors import InputError, folded
@@ -32,8 +33,7 @@ def run(config: Config, experiment: str | None = None) -> dict[str, Any]:
     if fabric.is_global_zero:
         try:
             record = Record(config.root.records, config.key, config.resolved)
-            if record.losses.exists() or not config.trainer.save_losses:  # else there is more to record
-                finished = record.result()
+            finished = _finished(record, config)
         except InputError as failure:
             error = str(failure)
     finished, error = fabric.broadcast((finished, error))
@@ -50,15 +50,23 @@ def run(config: Config, experiment: str | None = None) -> dict[str, Any]:
             record.close()
 
 
+def _finished(record: Record, config: Config) -> dict[str, Any] | None:
+    """Return the result of a run that is over; None where there is something to train, or to record."""
+    folder = config.root.archive
+    kept = record.losses if folder is None else Archive(folder).losses(config.key)
+    if config.trainer.save_losses and not (kept.exists() or record.losses.exists()):
+        return None
+    return record.result() if folder is None else record.archived(folder)
+
+
 def _train(config: Config, fabric: Fabric, record: Record | None, experiment: str | None) -> dict[str, Any]:
     data = config.dataset.load(config.seed, fabric.device)
-    path = Path(fabric.broadcast(str(record.checkpoint if record else "")))
-    resumed = path.exists()
-    if not resumed:
+    path = _checkpoint(record, fabric)
+    if path is None:
         prepare(config, data, fabric)
     engine = Engine(config, data, fabric)
     announce(config, engine.state.num_epochs, fabric)
-    if resumed:
+    if path is not None:
         engine.load(path)
         fabric.print(f"going on from epoch {engine.state.epoch + 1}, step {engine.done}")
     tracker = Tracker()
@@ -77,8 +85,10 @@ def _train(config: Config, fabric: Fabric, record: Record | None, experiment: st
                 engine.learner.show(data, record.path)
                 tracker.show(record.pictures())
                 record.finish(result)
-                record.checkpoint.unlink(missing_ok=True)
+                checkpoint.remove(record.checkpoint)
                 report("finished", result, config, record)
+                if config.root.archive is not None:
+                    record.move(config.root.archive)
         exit_code = 0
         if stop.number:
             raise Interrupted(stop.number, "stopped after the run was finished")
@@ -88,7 +98,7 @@ def _train(config: Config, fabric: Fabric, record: Record | None, experiment: st
     except NonFiniteLossError as error:
         if record:
             record.finish({"status": "failed", "error": folded(error)})
-            record.checkpoint.unlink(missing_ok=True)  # it may hold the weights that have diverged
+            checkpoint.remove(record.checkpoint)  # it may hold the weights that have diverged
         raise
     except Exception as error:
         if record:
@@ -97,3 +107,20 @@ def _train(config: Config, fabric: Fabric, record: Record | None, experiment: st
     finally:
         tracker.finish(exit_code, result)
     return result
+
+
+def _checkpoint(record: Record | None, fabric: Fabric) -> Path | None:
+    """Return the checkpoint to go on from, the same on every process; None to begin.
+
+    Raises InputError on all of them where there are checkpoints and none is whole.
+    """
+    path, error = None, None
+    if record:
+        try:
+            path = checkpoint.newest(record.checkpoint)
+        except InputError as failure:
+            error = str(failure)
+    path, error = fabric.broadcast((path, error))
+    if error:
+        raise InputError(error)
+    return path

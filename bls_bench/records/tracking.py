@@ -2,7 +2,7 @@
 
 import netrc
 import os
-import warnings
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +51,13 @@ class WandbLogger(Logger):
     def start(self, key: str, config: dict[str, Any], group: str | None, folder: Path) -> Tracker:
         if self.mode == "disabled":
             return Tracker()
-        names = {"project": self.project, "group": group, "id": key, "name": key, "dir": str(folder)}
+        names: dict[str, Any] = {
+            "project": self.project,
+            "group": group,
+            "id": key,
+            "name": key,
+            "dir": str(folder),
+        }
         return WandbTracker(self.mode, names, config)
 
 
@@ -68,7 +74,12 @@ class WandbTracker(Tracker):
         import wandb
 
         settings = wandb.Settings(silent=True, console="off", init_timeout=CONNECT_SECONDS)
-        options = {"config": config, "resume": "allow", "settings": settings, "reinit": "finish_previous"}
+        options: dict[str, Any] = {
+            "config": config,
+            "resume": "allow",
+            "settings": settings,
+            "reinit": "finish_previous",
+        }
         if mode != "offline" and has_api_key(settings.base_url):
             try:
                 self._run = wandb.init(**names, **options, mode="online")
@@ -104,7 +115,8 @@ class WandbTracker(Tracker):
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, stacklevel=2)
+    # Not a warning: where those are made errors, this would end the run.
+    print(f"warning: {message}", file=sys.stderr)
 
 
 def has_api_key(base_url: str) -> bool:

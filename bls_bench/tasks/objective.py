@@ -76,7 +76,12 @@ class Measure:
 
 
 class Objective(nn.Module):
-    """What a run of a task trains towards. It may own modules, such as a teacher; they are checkpointed."""
+    """What a run of a task trains towards. It may own modules, such as a teacher; they are checkpointed.
+
+    measured_at_once: the samples of a batch that is measured, by each process.
+    """
+
+    measured_at_once: int = 512
 
     def watch(self, model: nn.Module, wanted: frozenset[str]) -> None:
         """See the bare model once, before training, for signals that its output does not tell.
@@ -108,7 +113,8 @@ class MeanMeasure(Measure):
     """A metric that is the mean of one number a sample."""
 
     def __init__(self, name: str) -> None:
-        self.name, self._total, self._count = name, 0.0, 0
+        self.name, self._count = name, 0
+        self._total: Tensor | float = 0.0
 
     def values(self, model: nn.Module, batch: Any) -> Tensor:
         """Return the (b,) numbers of a batch."""

@@ -30,7 +30,7 @@ class Photographs(ClassDataset):
 
     def augmented(self, mean: tuple[float, ...], std: tuple[float, ...], size: int, cropped: bool) -> Pixels:
         """Return the pixels of the training images, of side `size`; `cropped`: they are so already."""
-        crop = None
+        crop: CropFlip | ResizedCrop | None = None
         random = self.augment and not cropped
         if random and self.crop == "resized":
             crop = ResizedCrop(size, flip=True)
