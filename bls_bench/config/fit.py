@@ -23,8 +23,10 @@ WORDS = {
     "detections": ("a model that detects", "use model=fcos"),
     "outlines": ("a model that gives masks", "use model=maskrcnn"),
     "autoencoding": ("a model that encodes and decodes", "use model=vae_mlp"),
+    "denoising": ("a model that finds noise", "use model=unet"),
     # tasks
     "per_sample": ("the loss of each sample", "use scorer=bls"),
+    "time": ("the random time of each sample", "use scorer=per_sample"),
     "outputs": ("the outputs of a classifier to choose samples by", "use pruner=static_random"),
     # trainer
     "whole_model": ("to look into the whole model", "use trainer.strategy=ddp"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -52,6 +53,15 @@ class FolderSplit(BatchSplit):
 
     def _images(self, index_batches: Sequence[Tensor], epoch: int, device: torch.device) -> Iterator[Tensor]:
         return self._items.batches(index_batches, epoch, device)
+
+
+def worker_count(workers: int | str) -> int:
+    """Return how many processes are to decode: so many, or for auto one a CPU core, 16 at most."""
+    if isinstance(workers, int):
+        return workers
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return min(max(cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1), 16)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from bls_bench.data.base import Data, Images, first_of_each_class
-from bls_bench.data.files import FolderSplit
+from bls_bench.data.files import FolderSplit, worker_count
 from bls_bench.data.split import Pixels
 from bls_bench.system import settings
 from bls_bench.system.errors import InputError
@@ -89,7 +88,7 @@ class ImageFolder(Photographs):
             fit_test, kept = _resize(round(size * 256 / 224), size), False
             fit_train = v2.Compose(crop) if self.augment else fit_test
 
-        pixels, workers = self.augmented(MEAN, STD, size, cropped=size > SMALL), self._workers()
+        pixels, workers = self.augmented(MEAN, STD, size, cropped=size > SMALL), worker_count(self.workers)
         train = FolderSplit(train_paths, train_targets, fit_train, pixels, seed, workers)
         test = FolderSplit(test_paths, test_targets, fit_test, Pixels(MEAN, STD), seed, workers)
         return Data(
@@ -98,13 +97,6 @@ class ImageFolder(Photographs):
             info=Images(3, size, tuple(classes), MEAN, STD),
             targets=train_targets,
         )
-
-    def _workers(self) -> int:
-        if isinstance(self.workers, int):
-            return self.workers
-        affinity = getattr(os, "sched_getaffinity", None)
-        cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-        return min(max(cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1), 16)
 
 
 def _resize(shorter_side: int, size: int) -> Callable[[Image.Image], Tensor]:
