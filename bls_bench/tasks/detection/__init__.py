@@ -2,6 +2,11 @@
 
 PARTS = {
     "task": {"detection": "task:Detection"},
-    "dataset": {"scenes": "scenes:Scenes"},
+    "dataset": {
+        "scenes": "scenes:Scenes",
+        "coco": "coco:COCO",
+        "voc": "voc:VOC",
+        "pennfudan": "pennfudan:PennFudan",
+    },
     "model": {"detector": "models:Detector"},
 }

@@ -180,4 +180,9 @@ def _ready(detector: nn.Module, info: Images) -> nn.Module:
     return detector
 
 
-SMALL: dict[str, Callable[[Images], nn.Module]] = {"fcos": fcos, "retinanet": retinanet, "fasterrcnn": fasterrcnn, "maskrcnn": maskrcnn}
+SMALL: dict[str, Callable[[Images], nn.Module]] = {
+    "fcos": fcos,
+    "retinanet": retinanet,
+    "fasterrcnn": fasterrcnn,
+    "maskrcnn": maskrcnn,
+}

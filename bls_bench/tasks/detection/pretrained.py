@@ -23,7 +23,7 @@ def names() -> list[str]:
 
 
 def build(name: str, weights: str | None, info: Images) -> nn.Module:
-    """Build one of `names`; see `Detector`. Raises InputError for weights that cannot be read or do not fit."""
+    """Build one of `names`; see `Detector`. Raises InputError for weights that are not of it."""
     detector = get_model_builder(name)(weights=None, weights_backbone=None, num_classes=info.num_classes + 1)
     if weights is not None:
         load(detector, _state(name, weights), f"model.weights={weights}")

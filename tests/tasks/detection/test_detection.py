@@ -156,7 +156,7 @@ class TestMeanPrecision:
         assert values == pytest.approx({"mAP50-95": 100, "mAP50": 100})
 
     def test_a_box_that_is_shifted_counts_up_to_its_overlap(self):
-        """Shifted by 2 of 10 pixels: 80 of 120, an overlap of 0.667, is enough for 0.5, 0.55, 0.6 and 0.65."""
+        """Shifted by 2 of 10 pixels: 80 of 120 in common, enough for 0.5, 0.55, 0.6 and 0.65."""
         values = precision([[(square(2, 0), 1, 0.9)]], [[(square(0, 0), 1)]]).compute()
         assert values == pytest.approx({"mAP50-95": 40, "mAP50": 100})
 
