@@ -1,7 +1,7 @@
-"""Detection of objects: boxes and their classes, trained by a loss that only a whole batch has."""
+"""Detection of objects, boxes and maybe masks: trained by a loss that only a whole batch has."""
 
 PARTS = {
-    "task": {"detection": "task:Detection"},
+    "task": {"detection": "task:Detection", "instance_segmentation": "task:InstanceSegmentation"},
     "dataset": {
         "scenes": "scenes:Scenes",
         "coco": "coco:COCO",
