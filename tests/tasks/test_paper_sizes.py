@@ -1,4 +1,4 @@
-"""The experiments of paper size: composed, built, and two steps on a few images in their data set's format."""
+"""The experiments of paper size: composed, built, and two steps on a few images in the real format."""
 
 import math
 

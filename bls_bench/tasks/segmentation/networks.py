@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +38,8 @@ class Normalised(nn.Module):
 class UNet(nn.Module):
     """Four levels of two convolutions each, and back up with what each level has seen.
 
-    The first level has half the image's size, as the logits, which are scaled up at the end. GroupNorm, not BatchNorm: its statistics are a picture's own, whatever the others of the batch are.
+    The first level has half the image's size, as the logits have, which are scaled up at the end. GroupNorm,
+    not BatchNorm: its statistics are a picture's own, whatever the others of the batch are.
     """
 
     def __init__(self, classes: int) -> None:
@@ -45,7 +47,7 @@ class UNet(nn.Module):
         self.stem = nn.Conv2d(3, LEVELS[0], 3, 2, 1)
         levels = zip((LEVELS[0], *LEVELS), LEVELS, strict=False)
         self.down = nn.ModuleList(_twice(inputs, outputs) for inputs, outputs in levels)
-        back = [(low + high, high) for high, low in zip(LEVELS, LEVELS[1:], strict=False)]
+        back = [(low + high, high) for high, low in pairwise(LEVELS)]
         self.up = nn.ModuleList(_twice(inputs, outputs) for inputs, outputs in reversed(back))
         self.head = nn.Conv2d(LEVELS[0], classes, 1)
 
@@ -78,7 +80,7 @@ def torchvision_names() -> Sequence[str]:
 
 
 def of_torchvision(name: str, weights: str | None, info: Images) -> nn.Module:
-    """Build one of `torchvision_names`, without its auxiliary loss. Raises InputError as `Segmenter.build`."""
+    """Build one of `torchvision_names`, without its auxiliary loss. Raises InputError as `Segmenter` does."""
     network = get_model_builder(name)(weights=None, weights_backbone=None, num_classes=info.num_classes)
     if weights is not None:
         state = weights_of(name, weights)
