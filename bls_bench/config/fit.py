@@ -18,6 +18,7 @@ WORDS = {
     "boxes": ("boxes around objects", "take a data set with boxes"),
     "text": ("text", "take a data set of text"),
     # models
+    "text_logits": ("a model that classifies texts", "use model=encoder"),
     "logits": ("a model that gives logits", "take a classifier of these data"),
     "detections": ("a model that detects", "use model=fcos"),
     "autoencoding": ("a model that encodes and decodes", "use model=vae_mlp"),
