@@ -45,7 +45,7 @@ def measure_update(
     handler = Handler(Nothing(STEPS * batch_size), 1000, pruner(), scorer(), seed=0)
     loader = DataLoader(handler, sampler=handler.sampler, batch_size=batch_size, collate_fn=nothing)
     torchs = torch.utils.data.DataLoader(
-        handler.dataset, sampler=RandomSampler(handler.dataset), batch_size=batch_size, collate_fn=nothing
+        handler.dataset, sampler=RandomSampler(range(len(handler))), batch_size=batch_size, collate_fn=nothing
     )
     losses = torch.rand(batch_size, requires_grad=True) * 1.0
     loss = losses if handler.state.scorer.per_sample else losses.mean()
@@ -62,7 +62,9 @@ def _updating(loader: DataLoader, handler: Handler, loss: torch.Tensor, batch_si
     """Return the microseconds of CPU time a step of the updates of an epoch, the last one apart."""
     update, clock, spent, steps = handler.update, time.thread_time_ns, 0, 0
     for _ in loader:
-        count = len(handler.batch_indices)
+        indices = handler.batch_indices
+        assert indices is not None
+        count = len(indices)
         own = loss if count == batch_size or loss.ndim == 0 else loss[:count]
         before = clock()
         update(own)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -56,15 +57,6 @@ class FolderSplit(BatchSplit):
         return self._items.batches(index_batches, epoch, device)
 
 
-def worker_count(workers: int | str) -> int:
-    """Return how many processes are to decode: so many, or for auto one a CPU core, 16 at most."""
-    if isinstance(workers, int):
-        return workers
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return min(max(cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1), 16)
-
-
 @dataclass(frozen=True)
 class Decoder:
     """Reads image number i."""
@@ -106,6 +98,6 @@ def worker_count(workers: int | str) -> int:
     """Return how many processes read files; auto: one a CPU core of this process' share, 16 at most."""
     if isinstance(workers, int):
         return workers
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    # Elsewhere nobody tells which cores a process may use.
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     return min(max(cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1), 16)

@@ -27,6 +27,8 @@ class Normalised(nn.Module):
         """output: the entry that is meant where the network returns a dict."""
         super().__init__()
         self.network, self.output = network, output
+        self.mean: Tensor
+        self.std: Tensor
         for name, values in (("mean", MEAN), ("std", STD)):
             self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
 
@@ -117,4 +119,4 @@ def checked(network: nn.Module, info: Images, what: str, output: str | None = No
         raise InputError(f"{what} cannot take images of {size}x{size} pixels: {folded(error)}") from None
     if found.shape != (1, info.num_classes, size, size):
         raise InputError(f"{what} cannot take images of {size}x{size} pixels: it gives {tuple(found.shape)}")
-    return model.train().to(memory_format=memory_format(size))  # type: ignore[call-overload]
+    return model.train().to(memory_format=memory_format(size))
