@@ -54,8 +54,8 @@ class Handler(Dataset):
         """
         if scorer.signal is not None:
             raise TypeError(
-                f"{type(scorer).__name__} needs the {scorer.signal} of each sample, and update has losses only: "
-                "use it with the train command"
+                f"{type(scorer).__name__} needs the {scorer.signal} of each sample, and update has losses "
+                "only: use it with the train command"
             )
         length = run_length(num_epochs, num_steps, batch_size)
         self.dataset = dataset
