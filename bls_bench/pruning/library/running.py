@@ -36,13 +36,11 @@ class Hand(NamedTuple):
         if loss.ndim == 0:
             mean = self.batch.mean_weight
             return loss if mean is None else loss * mean
-        if loss.dtype != torch.float32:
-            weights = self.batch.weights
-            return loss.mean() if weights is None else (loss * weights.to(loss.device)).mean()
-        factors = self.factors
-        return loss.dot(
-            factors if factors.device == loss.device else factors.to(loss.device, non_blocking=True)
-        )
+        if loss.dtype == torch.float32 and loss.device == self.factors.device:
+            return loss.dot(self.factors)
+        # Another type; or the first epoch on a device, before it is known that the losses are there.
+        weights = self.batch.weights
+        return loss.mean() if weights is None else (loss * weights.to(loss.device, non_blocking=True)).mean()
 
 
 class Running:
