@@ -6,6 +6,7 @@ import sys
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from bls_bench.config.compose import composed
 from bls_bench.pruning.checks import NonFiniteLossError
@@ -17,6 +18,8 @@ EXPECTED: dict[type[Exception], int] = {
     HydraException: 2,
     OmegaConfBaseException: 2,
     OSError: 2,
+    YAMLError: 2,
+    UnicodeDecodeError: 2,
     NonFiniteLossError: 1,
 }
 

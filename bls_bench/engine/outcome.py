@@ -93,4 +93,4 @@ def expectation(config: Config) -> str:
     percent = config.pruner.expected_percent(config.trainer.epochs, config.scorer.below_mean)
     if percent is None:
         return ""
-    return f"expected {'' if config.pruner.exact else 'about '}{percent:.1f}%"
+    return f"expected {'' if config.pruner.wanted_share is not None else 'about '}{percent:.1f}%"

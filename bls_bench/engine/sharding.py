@@ -4,6 +4,7 @@ Layers are gathered block by block as the model runs, so no process holds the wh
 it, and to go on from a checkpoint, every process does, on the host.
 """
 
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -22,8 +23,8 @@ from torch.optim import Optimizer
 WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
 
-def strategy(processes: int) -> ModelParallelStrategy:
-    return ModelParallelStrategy(shard, data_parallel_size=processes, tensor_parallel_size=1)
+def strategy(processes: int, timeout: timedelta) -> ModelParallelStrategy:
+    return ModelParallelStrategy(shard, data_parallel_size=processes, tensor_parallel_size=1, timeout=timeout)
 
 
 def shard(model: nn.Module, mesh: DeviceMesh) -> nn.Module:

@@ -80,7 +80,7 @@ class Archive:
     def result(self, key: str) -> dict[str, Any] | None:
         """Return the result of a finished run; None for one to be trained. Raises InputError as `get`."""
         found = self.get(key)
-        return found and found.result
+        return found.result if found else None
 
     def losses(self, key: str) -> Path:
         """Return where the losses lie that a run kept of every sample, if it did."""
@@ -161,9 +161,7 @@ class _File:
         number, text = self.keys[key][-1]
         last = json.loads(text)
         for other, other_text in self.keys[key][:-1]:
-            if other_text != text and _steady(self._numbers(json.loads(other_text))) != _steady(
-                self._numbers(last)
-            ):
+            if other_text != text and _at_odds(self._numbers(json.loads(other_text)), self._numbers(last)):
                 raise InputError(
                     f"{self.path}, lines {other} and {number}: they contradict each other on run {key}: "
                     "delete the wrong one"
@@ -174,9 +172,14 @@ class _File:
         return f"{self.path}, line {self.keys[key][-1][0]}"
 
 
-def _steady(numbers: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what differs between two runs of one config: times and memory."""
-    return {name: value for name, value in numbers.items() if not name.endswith(schema.MEASURED)}
+def _at_odds(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two lines say different things of what both tell, times and memory aside.
+
+    A newer line may tell more.
+    """
+    return any(
+        one[name] != other[name] for name in one.keys() & other.keys() if not name.endswith(schema.MEASURED)
+    )
 
 
 def columns(lines: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:

@@ -2,7 +2,7 @@
 
 import netrc
 import os
-import warnings
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,7 +115,8 @@ class WandbTracker(Tracker):
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, stacklevel=2)
+    # Not a warning: where those are made errors, this would end the run.
+    print(f"warning: {message}", file=sys.stderr)
 
 
 def has_api_key(base_url: str) -> bool:

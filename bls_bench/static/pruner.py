@@ -92,8 +92,8 @@ class StaticPruner(Pruner):
             )
 
     @property
-    def exact(self) -> bool:
-        return True
+    def wanted_share(self) -> float:
+        return self.target
 
     def expected_percent(self, num_epochs: int, below_mean: float = 0.5) -> float:
         return 100 * self.target

@@ -127,12 +127,13 @@ def test_a_run_without_its_curves_is_not_finished_and_told_of(folder):
     ]
 
 
-def test_lines_of_one_run_may_differ_in_times_and_equal_ones_are_one(folder):
-    """As they do after two branches were merged, or a run was trained twice."""
+def test_lines_of_one_run_may_differ_in_times_or_tell_more_and_equal_ones_are_one(folder):
+    """As they do after two branches were merged, or a run was trained again by newer code."""
     for name in FILES:
         with (folder / name).open("ab") as file:
             file.write((folder / name).read_bytes())
-    other = archived("b", seconds=11.0, load=3.0, images_per_second=7.0, peak_memory_mib=8.0, cpu_seconds=9.0)
+    curves = {"train_seconds": [5.0, 6.0], "score_absence_spearman": [None, 0.5]}
+    other = archived("b", seconds=11.0, load=3.0, samples_per_second=7.0, peak_memory_mib=8.0, curves=curves)
     Archive(folder).append(other)
     assert (finished(folder), Archive(folder).problems) == (["a", "b", "c"], [])
     assert Archive(folder).get("b") == other
@@ -142,7 +143,7 @@ def test_lines_of_one_run_may_differ_in_times_and_equal_ones_are_one(folder):
     ("name", "record"),
     [
         (RUNS, archived("b", num_samples=99)),
-        (RUNS, archived("b", something="new")),
+        (RUNS, archived("b", pruned=30.0)),
         (EPOCHS, archived("b", curves={"score_loss_spearman": [None, 0.26]})),
     ],
 )

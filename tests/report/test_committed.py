@@ -1,9 +1,12 @@
 """The tables in the repository are what its archives say."""
 
+import json
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
+from bls_bench.config.run import load
 from bls_bench.records.archive import Archive
 from bls_bench.report import output, page
 
@@ -39,6 +42,18 @@ def test_no_line_is_damaged_and_every_run_is_whole(read):
     for scale in ("digits", "small"):
         archive = Archive(RESULTS / scale)
         assert all(archive.result(key) for key in archive)
+
+
+def test_every_run_has_the_key_that_its_config_has_today():
+    """A default or version that changes shows here, and a setting that is added without a neutral value."""
+    for scale in ("digits", "small"):
+        archive, seen = Archive(RESULTS / scale), set()
+        for key in archive:
+            config = archive.get(key).config
+            other = json.dumps(config | {"seed": None})
+            if other not in seen:  # one seed is enough
+                seen.add(other)
+                assert load(OmegaConf.create(config)).key == key, config
 
 
 def test_losses_lie_beside_the_runs_that_kept_them():

@@ -23,6 +23,9 @@ LEVELS, GROUP = (32, 64, 96, 96), 8
 class Normalised(nn.Module):
     """A network that takes pixels in [0, 1] and gives a plain tensor of logits."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, network: nn.Module, output: str | None = None) -> None:
         """output: the entry that is meant where the network returns a dict."""
         super().__init__()
@@ -117,4 +120,4 @@ def checked(network: nn.Module, info: Images, what: str, output: str | None = No
         raise InputError(f"{what} cannot take images of {size}x{size} pixels: {folded(error)}") from None
     if found.shape != (1, info.num_classes, size, size):
         raise InputError(f"{what} cannot take images of {size}x{size} pixels: it gives {tuple(found.shape)}")
-    return model.train().to(memory_format=memory_format(size))  # type: ignore[call-overload]
+    return model.train().to(memory_format=memory_format(size))
