@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from torch import Tensor
+from torchvision.ops import nms
 from torchvision.utils import draw_bounding_boxes, draw_segmentation_masks
 
 from bls_bench.tasks.drawing import enlarged
@@ -15,8 +16,9 @@ COLOURS = ("red", "lime", "blue", "yellow", "magenta", "cyan", "orange", "white"
 
 
 def certain(found: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Keep the detections that have a high score."""
-    keep = found["scores"] >= CERTAIN
+    """Keep the detections that have a high score, and of several on one place the best."""
+    keep = nms(found["boxes"], found["scores"], 0.5)
+    keep = keep[found["scores"][keep] >= CERTAIN]
     return {name: values[keep] for name, values in found.items()}
 
 

@@ -23,6 +23,9 @@ LEVELS, GROUP = (32, 64, 96, 96), 8
 class Normalised(nn.Module):
     """A network that takes pixels in [0, 1] and gives a plain tensor of logits."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, network: nn.Module, output: str | None = None) -> None:
         """output: the entry that is meant where the network returns a dict."""
         super().__init__()
