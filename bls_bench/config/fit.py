@@ -23,6 +23,7 @@ WORDS = {
     "detections": ("a model that detects", "use model=fcos"),
     "outlines": ("a model that gives masks", "use model=maskrcnn"),
     "autoencoding": ("a model that encodes and decodes", "use model=vae_mlp"),
+    "latent_denoising": ("a model that finds noise in codes", "use model=unet_latent"),
     "denoising": ("a model that finds noise", "use model=unet"),
     # tasks
     "per_sample": ("the loss of each sample", "use scorer=bls"),
