@@ -37,14 +37,17 @@ def run(config: Config, experiment: str | None = None) -> dict[str, Any]:
         except InputError as failure:
             error = str(failure)
     finished, error = fabric.broadcast((finished, error))
-    if error:
-        raise InputError(error)
     try:
+        if error:
+            raise InputError(error)
         if finished and finished["status"] == "finished":
             if record:
                 report("already finished", finished, config, record)
             return finished
-        return _train(config, fabric, record, experiment)
+        result = _train(config, fabric, record, experiment)
+        if record and config.root.archive is not None:
+            record.move(config.root.archive)
+        return result
     finally:
         if record:
             record.close()
@@ -53,10 +56,15 @@ def run(config: Config, experiment: str | None = None) -> dict[str, Any]:
 def _finished(record: Record, config: Config) -> dict[str, Any] | None:
     """Return the result of a run that is over; None where there is something to train, or to record."""
     folder = config.root.archive
-    kept = record.losses if folder is None else Archive(folder).losses(config.key)
-    if config.trainer.save_losses and not (kept.exists() or record.losses.exists()):
-        return None
-    return record.result() if folder is None else record.archived(folder)
+    if folder is None:
+        lacks = config.trainer.save_losses and not record.losses.exists()
+        return None if lacks else record.result()
+    result = record.result()
+    if result and result["status"] == "finished":  # killed before it moved, or made without an archive
+        record.move(folder)
+    archive = Archive(folder)
+    lacks = config.trainer.save_losses and not archive.losses(config.key).exists()
+    return None if lacks else archive.result(config.key)
 
 
 def _train(config: Config, fabric: Fabric, record: Record | None, experiment: str | None) -> dict[str, Any]:
@@ -87,8 +95,6 @@ def _train(config: Config, fabric: Fabric, record: Record | None, experiment: st
                 record.finish(result)
                 checkpoint.remove(record.checkpoint)
                 report("finished", result, config, record)
-                if config.root.archive is not None:
-                    record.move(config.root.archive)
         exit_code = 0
         if stop.number:
             raise Interrupted(stop.number, "stopped after the run was finished")

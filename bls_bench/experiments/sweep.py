@@ -102,7 +102,7 @@ def merge(cells: Iterable[Overrides]) -> list[Sweep]:
     """Cover the cells by few sweeps, each run exactly once: two that differ in one key become one."""
     sweeps: list[Sweep] = []
     for cell in cells:
-        new = {key: (str(value),) for key, value in cell.items()}
+        new: dict[str, tuple[str, ...]] = {key: (str(value),) for key, value in cell.items()}
         while (other := next((sweep for sweep in sweeps if _differ(sweep, new)), None)) is not None:
             sweeps.remove(other)
             (key,) = _differ(other, new)

@@ -126,7 +126,9 @@ class PruningState:
         """
         selection = self.upcoming()
         if self.past:
-            length = f"num_epochs={self.num_epochs}" if self.steps is None else f"num_steps={self.steps.number}"
+            length = (
+                f"num_epochs={self.num_epochs}" if self.steps is None else f"num_steps={self.steps.number}"
+            )
             warnings.warn(f"epoch {self.epoch} is past {length}: training on all samples", stacklevel=2)
         if self.steps is not None:
             self.epochs_asked = self.num_epochs = self._total()
@@ -240,9 +242,9 @@ class PruningState:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what `state_dict` gave; the seed comes with it.
 
-        Raises ValueError, with nothing changed, for something else than a pruning state, a damaged one, one of
-        another data set length, pruner or scorer or past this run, or an open epoch of another number of
-        processes.
+        Raises ValueError, with nothing changed, for something else than a pruning state, a damaged one, one
+        of another data set length, pruner or scorer or past this run, or an open epoch of another number
+        of processes.
         """
         check_state(state, self)
         selection = None if state["selection"] is None else Selection(*state["selection"])

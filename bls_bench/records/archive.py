@@ -80,7 +80,7 @@ class Archive:
     def result(self, key: str) -> dict[str, Any] | None:
         """Return the result of a finished run; None for one to be trained. Raises InputError as `get`."""
         found = self.get(key)
-        return found and found.result
+        return found.result if found else None
 
     def losses(self, key: str) -> Path:
         """Return where the losses lie that a run kept of every sample, if it did."""

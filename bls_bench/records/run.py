@@ -110,19 +110,6 @@ class Record:
         text = json.dumps({"schema": SCHEMA, "key": self.key, **result}, indent=2)
         durable.write(self.path / "result.json", text + "\n")
 
-    def archived(self, folder: str) -> dict[str, Any] | None:
-        """Return the result that the archive in `folder` has of this run, or None for one to be trained.
-
-        A run that is over here and not yet there is brought there first.
-        """
-        result = self.result()
-        archive = Archive(folder)
-        found = archive.result(self.key)
-        if found is None and result and result["status"] == "finished":
-            self.move(folder)
-            return result
-        return found
-
     def move(self, folder: str) -> None:
         """Bring a finished run into the archive in `folder`; of the record only weights and pictures stay."""
         result = self.result()

@@ -22,8 +22,8 @@ class Cell:
     metric: what its column's runs are judged by, None where none is finished. runs: the finished ones by
     seed. seeds: those that the cell was asked for. margin: of the verdict. versus: the comparison with
     full-data training, None for that itself. saving: percent of its time that was saved over the
-    seeds that both have; saving_valid: whether all of these runs had one and the same machine to themselves;
-    saving_published: the same of the hours that the paper prints, None where it prints none.
+    seeds that both have, None where a time is not known to be that of the run alone; saving_published: the
+    same of the hours that the paper prints, None where it prints none.
     elsewhere: what papers print of the same thing that differs from `published`.
     """
 
@@ -35,7 +35,6 @@ class Cell:
     seeds: list[int]
     versus: statistics.Comparison | None
     saving: float | None
-    saving_valid: bool
     saving_published: float | None
     published: list[Published]
     elsewhere: list[Published]
@@ -96,7 +95,7 @@ class Cell:
             if self.versus.n < len(self.runs):
                 texts[0] += f" ({self.versus.n} pairs)"
         if self.saving is not None:
-            texts[2] = f"{round(self.saving)}%" + ("" if self.saving_valid else " (invalid)")
+            texts[2] = f"{round(self.saving)}%"
         if self.saving_published is not None:
             texts[2] = f"{texts[2]}; {round(self.saving_published)}% published".lstrip("; ")
         return texts
@@ -148,19 +147,16 @@ def _cell(
     full: dict[int, Run],
     seeds: list[int],
 ) -> Cell:
-    versus, saving, pairs = None, None, []
+    versus, saving = None, None
     margin = table.margin if table.margin is not None or metric is None else metric.margin
     if row.label != table.baseline and metric is not None:
-        values = [{seed: run.last for seed, run in runs.items()} for runs in (own, full)]
-        versus = statistics.compare(*values, margin, metric.better)
-        pairs = [(own[seed], full[seed]) for seed in own.keys() & full.keys()]
-    if pairs:
-        saving = 100 * (1 - sum(run.seconds for run, _ in pairs) / sum(whole.seconds for _, whole in pairs))
+        ours, whole = ({seed: run.last for seed, run in runs.items()} for runs in (own, full))
+        versus = statistics.compare(ours, whole, margin, metric.better)
+        saving = _saving([(own[seed], full[seed]) for seed in own.keys() & full.keys()])
     found = []
     if row.published is not None:
         found = published.find(table.published | column.published | row.published)
     baseline = next((row for row in table.rows if row.label == table.baseline), None)
-    timed = [run for pair in pairs for run in pair]
     return Cell(
         row=row,
         column=column,
@@ -170,11 +166,21 @@ def _cell(
         seeds=seeds,
         versus=versus,
         saving=saving,
-        saving_valid=all(run.alone for run in timed) and len({run.machine for run in timed}) == 1,
         saving_published=_saving_published(table, column, row, baseline),
         published=found,
         elsewhere=published.disagreements(found),
     )
+
+
+def _saving(pairs: list[tuple[Run, Run]]) -> float | None:
+    """Return the percent of full data's time that runs save, each beside the one of its seed.
+
+    None unless all of them are known to have had one and the same machine to themselves.
+    """
+    timed = [run for pair in pairs for run in pair]
+    if not all(run.alone for run in timed) or len({run.machine for run in timed}) != 1:
+        return None
+    return 100 * (1 - sum(run.seconds for run, _ in pairs) / sum(whole.seconds for _, whole in pairs))
 
 
 def _saving_published(table: Table, column: Column, row: Row, baseline: Row | None) -> float | None:
@@ -184,5 +190,5 @@ def _saving_published(table: Table, column: Column, row: Row, baseline: Row | No
         if one is None or one.published is None:
             return None
         found = published.find(table.published | column.published | one.published | {"metric": "time_h"})
-        hours += [value.number for value in found]
+        hours += [value.number for value in found if value.number is not None]
     return 100 * (1 - hours[0] / hours[1]) if len(hours) == 2 and row is not baseline else None

@@ -45,9 +45,10 @@ def over_setting(table: Table, cells: Cells) -> Figure:
     for panel, (left, right) in zip(panels, axes, strict=True):
         for number, column in enumerate(table.columns):
             points = [cell for cell in cells[column.label] if cell.row.panel == panel and cell.last]
-            _points(left, points, [cell.row.x for cell in points], f"C{number}", column.header)
+            at = [cell.row.x for cell in points if cell.row.x is not None]
+            _points(left, points, at, f"C{number}", column.header)
             right.plot(
-                [cell.row.x for cell in points],
+                at,
                 [cell.pruned_percent for cell in points],
                 "o-",
                 color=f"C{number}",
@@ -71,7 +72,7 @@ def _metric(cells: Cells) -> Metric | None:
     return next((cell.metric for column in cells.values() for cell in column if cell.metric), None)
 
 
-def _points(axes: Axes, points: list[Cell], at: list[float | None], color: str, label: str) -> None:
+def _points(axes: Axes, points: list[Cell], at: list[float], color: str, label: str) -> None:
     if points:
         spreads = [cell.last for cell in points if cell.last]
         axes.errorbar(
@@ -90,11 +91,11 @@ def over_rate(table: Table, cells: Cells) -> Figure:
     figure, axes = plt.subplots(figsize=(8, 4.8), layout="constrained")
     for number, row in enumerate(table.rows):
         points = [cell for column in cells.values() for cell in column if cell.row == row and cell.last]
-        if row.label == table.baseline:
-            for cell in points[:1]:  # the same runs in every column
-                axes.axhline(cell.last.mean, color="k", linestyle="--", linewidth=1, label="full data")
-        elif points:
-            _points(axes, points, [cell.pruned_percent for cell in points], f"C{number}", row.label)
+        if row.label != table.baseline:
+            reached = [cell.pruned_percent for cell in points if cell.pruned_percent is not None]
+            _points(axes, points, reached, f"C{number}", row.label)
+        elif points and points[0].last:  # the same runs in every column
+            axes.axhline(points[0].last.mean, color="k", linestyle="--", linewidth=1, label="full data")
     axes.set(xlabel="Pruned % reached", ylabel=numbers.label(_metric(cells)))
     if axes.get_legend_handles_labels()[0]:
         axes.legend(fontsize="small")
@@ -206,4 +207,4 @@ def _curve(axes: Axes, cell: Cell, name: str, **style: Any) -> None:
         known = [value for value in values if value is not None]
         if known:
             means[epoch] = fmean(known)
-    axes.plot(means.keys(), means.values(), label=cell.row.label, linewidth=1.2, **style)
+    axes.plot(list(means.keys()), list(means.values()), label=cell.row.label, linewidth=1.2, **style)

@@ -8,7 +8,8 @@ def title(metric: Metric | None) -> str:
     """Return the metric's name as it begins a sentence: "Accuracy", but "mAP"."""
     if metric is None:
         return "Result"
-    return metric.name.capitalize() if metric.name.islower() else metric.name
+    name = metric.name.replace("_", " ")
+    return name.capitalize() if name.islower() else name
 
 
 def label(metric: Metric | None) -> str:

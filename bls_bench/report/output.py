@@ -51,7 +51,7 @@ def read(results: Path) -> tuple[list[Section], list[str]]:
 
 def _made(results: Path) -> list[Table]:
     """Return the tables of which something was run, first those of the smallest scale."""
-    made = {}
+    made: dict[str, Table] = {}
     for scale in spec.SCALES:
         for name in spec.names():
             table = spec.load(name, scale)

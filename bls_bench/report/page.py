@@ -30,7 +30,7 @@ def readme(sections: list[Section], problems: list[str]) -> str:
     lines = [
         "# Results",
         "",
-        "The papers' tables beside our own runs, made from the records in `runs/` by `make tables`. It "
+        "The papers' tables beside our own runs, made from the archives in this folder by `make tables`. It "
         "also writes `report.html`: the same with curves, in one file. More on every term: `docs/tables.md`.",
         "",
         *(f"- {sentence}" for sentence in explained),

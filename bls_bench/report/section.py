@@ -20,7 +20,7 @@ LEGEND = (
     "Against full data: mean of the differences at equal seeds with its 95% t interval.",
     "Verdict: lossless if two one-sided tests put that within the margin (p < 0.05); if not, worse or better "
     "if the interval lies on one side of zero; else, and always below 3 seeds, not enough seeds.",
-    "Time saved: of training, selection and scoring runs; invalid unless all runs are known to have had one "
+    "Time saved: of training, selection and scoring runs; left out unless all runs are known to have had one "
     "machine alone.",
     "Score~loss: rank correlation of the scores used with the losses then seen, mean over the last half; "
     "empty where no scores are used.",
@@ -191,6 +191,5 @@ def _line(cell: Cell, metric: Metric | None) -> dict[str, Any]:
         "verdict": versus and versus.verdict,
         "time_saved_percent": cell.saving,
         "published_time_saved_percent": cell.saving_published,
-        "time_valid": cell.saving_valid if cell.saving is not None else None,
         "score_loss_correlation": cell.correlation,
     }

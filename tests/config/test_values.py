@@ -44,8 +44,11 @@ def test_presets_are_pruner_and_scorer():
         (["trainer.eval_every=0"], "trainer.eval_every must be at least 1, got 0"),
         (["trainer.strategy=zero"], "trainer.strategy must be one of ddp, fsdp, got 'zero'"),
         (["trainer.strategy=fsdp", "trainer.ema=0.9"], "trainer.ema must be null with strategy=fsdp"),
-        (["trainer.strategy=fsdp", "pruner=static_el2n"], "pruner=static_el2n needs to look into the whole model, which task=classification or trainer does not "
-            "give: use trainer.strategy=ddp"),
+        (
+            ["trainer.strategy=fsdp", "pruner=static_el2n"],
+            "pruner=static_el2n needs to look into the whole model, which task=classification or trainer "
+            "does not give: use trainer.strategy=ddp",
+        ),
         (["trainer.ema=1"], r"trainer.ema must be in \(0, 1\) or null"),
         (["task.mixup=-1"], "task.mixup must be a number of at least 0"),
         (["trainer.device=tpu"], "trainer.device must be one of auto, cpu, cuda, mps, got 'tpu'"),
@@ -55,7 +58,10 @@ def test_presets_are_pruner_and_scorer():
         (["optimizer.lr=0"], "optimizer.lr must be a number above 0"),
         (["optimizer.weight_decay=-1"], "optimizer.weight_decay must be at least 0"),
         (["optimizer.weight_decay=nan"], "optimizer.weight_decay must be at least 0"),
-        (["pruner._target_=bls_bench.optim.OneCycle"], "pruner._target_=bls_bench.optim.OneCycle is no part of"),
+        (
+            ["pruner._target_=bls_bench.optim.OneCycle"],
+            "pruner._target_=bls_bench.optim.OneCycle is no part of",
+        ),
         (
             ["pruner._target_=bls_bench.optim.OneCycle", "plugins=[bls_bench]"],
             "pruner._target_=bls_bench.optim.OneCycle must be a dataclass that is a Pruner",
@@ -77,12 +83,15 @@ def test_presets_are_pruner_and_scorer():
         (["dataset.subset=0"], "dataset.subset must be"),
         (["~pruner"], "pruner must be a group of settings, got None"),
         (["seed=99999999999999999999"], "seed must be in"),
-        (["pruner._target_=nowhere.Pruner", "plugins=[nowhere]"], "pruner._target_=nowhere.Pruner: No module"),
+        (
+            ["pruner._target_=nowhere.Pruner", "plugins=[nowhere]"],
+            "pruner._target_=nowhere.Pruner: No module",
+        ),
         (["records=${nowhere}"], "records"),
         (
             [*BATCH_LOSS_TASK, "pruner=none"],
-            "scorer=per_sample needs the loss of each sample, which task=tests.plugin.Brightness does not give: "
-            "use scorer=bls",
+            "scorer=per_sample needs the loss of each sample, which task=tests.plugin.Brightness "
+            "does not give: use scorer=bls",
         ),
         (
             [*BATCH_LOSS_TASK, "pruner=repb_gradient_norm"],

@@ -17,6 +17,7 @@ from tests.helpers import CPU
 
 from .helpers import generator, random_images, read, targets, write_tree
 
+
 def memory_split(seed: int, tmp_path: Path) -> Split:
     augmented = Pixels((0.5,) * 3, (0.2,) * 3, CropFlip(padding=2, reflect=True, flip=True))
     return MemorySplit(random_images(12), torch.arange(12) % 3, augmented, seed)

@@ -147,7 +147,9 @@ def test_a_single_class_is_refused_before_anything_is_trained(monkeypatch):
     data = config.dataset.load(config.seed)
     data = dataclasses.replace(data, info=dataclasses.replace(data.info, classes=("one",)))
     monkeypatch.setattr(scoring, "observe", None)
-    with pytest.raises(InputError, match="pruner=static_margin needs a data set of at least 2 classes, got 1: use"):
+    with pytest.raises(
+        InputError, match="pruner=static_margin needs a data set of at least 2 classes, got 1: use"
+    ):
         prepare(config, data, make_fabric(config.trainer))
 
 

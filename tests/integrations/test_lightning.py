@@ -1,4 +1,4 @@
-"""PruningCallback: validation each epoch, the right number of steps, and a resume that equals no interruption."""
+"""PruningCallback: validation each epoch, the right steps, and a resume that equals no interruption."""
 
 import warnings
 
@@ -180,5 +180,7 @@ def test_another_loader_is_refused(tmp_path):
     with pytest.raises(TypeError, match=r"needs a bls_bench\.DataLoader"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         trainer.fit(Module(handler), loader)
-    with pytest.raises(TypeError, match="PruningCallback takes a handler such as InfoBatch, got TensorDataset"):
+    with pytest.raises(
+        TypeError, match="PruningCallback takes a handler such as InfoBatch, got TensorDataset"
+    ):
         callback.PruningCallback(data())

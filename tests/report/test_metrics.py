@@ -87,6 +87,7 @@ def test_the_axes_say_what_is_drawn(tmp_path, table):
         (ACCURACY, "Accuracy", "Accuracy %", "-0.50"),
         (Metric("mAP", "higher", "%"), "mAP", "mAP %", "-0.50"),
         (Metric("mse", "lower"), "Mse", "Mse", "-0.5"),
+        (Metric("fid_own", "lower"), "Fid own", "Fid own", "-0.5"),
         (None, "Result", "Result", "-0.50"),
     ],
 )

@@ -2,5 +2,5 @@
 
 PARTS = {
     "task": {"diffusion": "task:Diffusion"},
-    "model": {"unet": "models:UNet"},
+    "model": {"unet2d": "models:UNet"},
 }

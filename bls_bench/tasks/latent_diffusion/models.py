@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class LatentUNet(UNet):
-    """The UNet of `model=unet` for codes of so many channels, whose side is smaller by `factor`."""
+    """The UNet of `model=unet2d` for codes of so many channels, whose side is smaller by `factor`."""
 
     gives: ClassVar[frozenset[str]] = frozenset({"latent_denoising"})
     channels: int = 4

@@ -204,7 +204,7 @@ def test_stop_and_resume_equals_uninterrupted(overrides, tmp_path, monkeypatch):
         (["task.steps=2000"], r"task\.steps must be between 1 and times=1000"),
         (["task.drop=1"], r"task\.drop must be in \[0, 1\)"),
         (["model.widths=[30]"], r"model\.widths must be multiples of 8"),
-        (["model=resnet20"], r"task=diffusion needs a model that finds noise.*use model=unet"),
+        (["model=resnet20"], r"task=diffusion needs a model that finds noise.*use model=unet2d"),
         (["task.per_sample=false", "scorer=time_corrected", "pruner=seta"], r"scorer=.*use scorer=bls"),
     ],
 )

@@ -122,7 +122,7 @@ def test_guidance_works_in_codes_too(guidance, tmp_path):
     [
         (["task.factor=3"], r"task\.factor must be a power of 2"),
         (["task.channels=0"], r"task\.channels must be at least 1"),
-        (["model=unet"], r"needs a model that finds noise in codes.*use model=unet_latent"),
+        (["model=unet2d"], r"needs a model that finds noise in codes.*use model=unet_latent"),
     ],
 )
 def test_wrong_values_are_refused_by_name(overrides, message):
