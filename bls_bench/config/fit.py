@@ -27,6 +27,7 @@ WORDS = {
     "pixel_logits": ("a model that gives every pixel a class", "use model=unet"),
     "autoencoding": ("a model that encodes and decodes", "use model=vae_mlp"),
     "denoising": ("a model that finds noise", "use model=unet2d"),
+    "latent_denoising": ("a model that finds noise in codes", "use model=unet_latent"),
     # tasks
     "per_sample": ("the loss of each sample", "use scorer=bls"),
     "time": ("the random time of each sample", "use scorer=per_sample"),

@@ -69,7 +69,7 @@ class ByClassifier(Guidance):
             noisy = noising.add(clean, torch.randn(clean.shape, generator=generator), times)
             return F.cross_entropy(network(noisy, noising.share(times)), targets[chosen])
 
-        purpose = f"guide/{noising.name}/{space.shape}"
+        purpose = f"guide/{noising.name}/{space.name}/{space.shape}"
         self._classifier = trained(
             purpose, content, len(targets), lambda: NoisyClassifier(space.shape[0], info.num_classes), loss
         )

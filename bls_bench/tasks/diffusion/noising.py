@@ -14,19 +14,27 @@ from bls_bench.tasks.diffusion.task import Diffusion
 # The noise in samples (n, C, H, W) at a time (0-d int64).
 Noise = Callable[[Tensor, Tensor], Tensor]
 
+# The variances of diffusers by our names; linear is that of Ho et al. 2020.
+SCHEDULES: dict[str, dict[str, Any]] = {
+    "linear": {"beta_schedule": "linear"},
+    "cosine": {"beta_schedule": "squaredcos_cap_v2"},
+    "ldm": {"beta_schedule": "scaled_linear", "beta_start": 0.0015, "beta_end": 0.0195},
+}
+
 
 class Noising:
     """Adds noise to clean samples, and takes it away again step by step."""
 
-    def __init__(self, task: Diffusion, bounded: bool) -> None:
-        """bounded: whether clean samples lie in [-1, 1], to which each step then clips."""
+    def __init__(self, task: Diffusion, bound: float) -> None:
+        """bound: of the absolute values of clean samples, to which each step clips what it foresees."""
         kind: Any = DDIMScheduler if task.sampler == "ddim" else DDPMScheduler
         self.times, self.steps = task.times, task.steps
         self.name = f"{task.schedule}-{task.times}"
         self._process = kind(
             num_train_timesteps=task.times,
-            beta_schedule="linear" if task.schedule == "linear" else "squaredcos_cap_v2",
-            clip_sample=bounded,
+            clip_sample=True,
+            clip_sample_range=bound,
+            **SCHEDULES[task.schedule],
         )
 
     def share(self, times: Tensor) -> Tensor:

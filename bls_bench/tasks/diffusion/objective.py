@@ -29,7 +29,7 @@ class Diffusing(Objective):
         super().__init__()
         self.info: Images = data.info
         self.per_sample, self.space, self._targets = task.per_sample, space, data.targets
-        self.noising = Noising(task, space.bounded)
+        self.noising = Noising(task, space.bound)
         self.guidance = make_guidance(task, data, self.noising, space)
         self.fid = Fid(data, task.inception, task.samples)
 

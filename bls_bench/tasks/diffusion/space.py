@@ -8,10 +8,11 @@ from bls_bench.data.base import Images
 
 
 class Space(nn.Module):
-    """shape: of a clean sample (C, H, W). bounded: whether its values lie in [-1, 1]."""
+    """name: what it is. shape: of a clean sample (C, H, W). bound: of its absolute values."""
 
+    name: str
     shape: tuple[int, int, int]
-    bounded: bool
+    bound: float
 
     def encode(self, images: Tensor) -> Tensor:
         """Return the clean samples (b, *shape) of normalised images (b, C, H, W)."""
@@ -25,7 +26,8 @@ class Space(nn.Module):
 class PixelSpace(Space):
     """Pixels from -1 to 1."""
 
-    bounded = True
+    name = "pixels"
+    bound = 1.0
 
     def __init__(self, info: Images) -> None:
         super().__init__()

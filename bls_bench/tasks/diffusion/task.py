@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bls_bench.tasks.diffusion.objective import Diffusing
 
 GUIDANCE = ("none", "classifier_free", "classifier")
-SCHEDULES = ("linear", "cosine")
+SCHEDULES = ("linear", "cosine", "ldm")
 SAMPLERS = ("ddim", "ddpm")
 
 
@@ -27,11 +27,14 @@ class Diffusion(Task):
     learns with and without it (classifier_free, Ho & Salimans 2022) or by a classifier of noisy images
     (classifier, Dhariwal & Nichol 2021); guidance_scale: how strongly, 1 is the distribution itself;
     drop: the share of training samples whose class is hidden, for classifier_free.
-    times: steps of the noising process; schedule: how its variances grow, linear or cosine.
+    times: steps of the noising process; schedule: how its variances grow, linear, cosine or as in ldm
+    (Rombach et al. 2022).
     sampler: ddim or ddpm, in `steps` steps. samples: images generated for FID. inception: the file of
     InceptionV3's weights, for a FID as published; null for one on own features, named `fid_own`.
     """
 
+    requires: ClassVar[tuple[str, ...]] = ("diffusers",)
+    extra: ClassVar[str] = "generation"
     needs: ClassVar[frozenset[str]] = frozenset({"images", "denoising"})
     per_sample: bool = True
     guidance: str = "none"

@@ -20,12 +20,18 @@ FixedLoss = Callable[[nn.Module, Tensor, torch.Generator], Tensor]
 
 
 def trained(
-    purpose: str, content: str, count: int, make: Callable[[], nn.Module], loss: FixedLoss
+    purpose: str,
+    content: str,
+    count: int,
+    make: Callable[[], nn.Module],
+    loss: FixedLoss,
+    batch: int = BATCH,
 ) -> nn.Module:
     """Return a network, made and trained on `count` samples once in a process; frozen, on the CPU.
 
     What becomes of it depends on `purpose` and on the data alone, which `content` stands for: not on the
     run's seed, nor its device. The global generators are left as they were.
+    batch: samples of each of its STEPS steps.
     """
     if (name := f"{purpose}/{content}") not in _trained:
         with torch.random.fork_rng(devices=[]):
@@ -36,7 +42,7 @@ def trained(
         for step in range(STEPS):
             optimizer.param_groups[0]["lr"] = RATE * (1 - step / STEPS)
             with torch.enable_grad():
-                value = loss(network, torch.randint(count, (BATCH,), generator=generator), generator)
+                value = loss(network, torch.randint(count, (batch,), generator=generator), generator)
                 optimizer.zero_grad()
                 value.backward()
             optimizer.step()
