@@ -137,12 +137,14 @@ class TestModels:
             model = Detector(name="fcos").build(Images(3, size, ("a",)))
             assert len(model.backbone(torch.zeros(1, 3, size, size))) == levels
 
-    def test_scenes_without_objects_are_background(self, batch):
-        model = Detector(name="maskrcnn").build(Images(3, 32, tuple("0123456789")))
-        empty = [{name: value[:0] for name, value in target.items()} for target in batch[1]]
+    @pytest.mark.parametrize("name", SMALL)
+    def test_a_batch_without_objects_is_background(self, name, batch):
+        model = Detector(name=name).build(Images(3, 32, tuple("0123456789")))
+        empty = [{key: value[:0] for key, value in target.items()} for target in batch[1]]
         loss = Detecting(Images(3, 32)).loss(model, (batch[0], empty), Place(0, 0, 0), frozenset())
         loss.value.backward()
         assert torch.isfinite(loss.value)
+        assert all(value.grad is not None for value in model.parameters())
 
 
 class TestRandomness:
