@@ -19,9 +19,10 @@ demo: setup ## train bls_seta on scikit-learn's digits, one to two minutes on tw
 test: setup ## run all tests
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
-lint: setup ## check format and style
+lint: setup ## check format, style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/mypy
 
 # Tables and figures: SCALE=digits (minutes), small (hours) or paper (the papers' own, for a GPU).
 SCALE ?= digits
@@ -54,10 +55,13 @@ $(TABLES): setup
 tables: setup ## render all tables from the records there are, training nothing
 	$(BIN)/python scripts/tables.py --render --scale $(SCALE)
 
+reference: setup ## write docs/reference.md from the settings in the code
+	$(BIN)/python scripts/reference.py
+
 bench: setup ## time the bookkeeping beside torch's own sampler, some minutes
 	$(BIN)/python scripts/bench_overhead.py
 
 bench-train: setup ## time training beside a plain PyTorch loop, and what pruning saves of it, some minutes
 	$(BIN)/python scripts/bench_train.py
 
-.PHONY: help setup demo test lint tables bench bench-train $(TABLES)
+.PHONY: help setup demo test lint tables reference bench bench-train $(TABLES)

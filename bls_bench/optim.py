@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bls_bench.system.errors import InputError
 from bls_bench.system.lazy import Lazy
@@ -59,6 +59,7 @@ class Optimizer(Part):
         fused = (
             fused and kind.__module__.startswith("torch.") and "fused" in inspect.signature(kind).parameters
         )
+        options: dict[str, Any] = {"fused": True} if fused else {}
         return timm_optim.create_optimizer_v2(
             model,
             opt=name,
@@ -66,7 +67,7 @@ class Optimizer(Part):
             weight_decay=self.weight_decay,
             momentum=self.momentum,
             filter_bias_and_bn=False,
-            **({"fused": True} if fused else {}),
+            **options,
         )
 
 

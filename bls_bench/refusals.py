@@ -6,13 +6,22 @@ import sys
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from bls_bench.config.compose import composed
 from bls_bench.pruning.checks import NonFiniteLossError
 from bls_bench.system.errors import InputError, folded
 
 # The errors that are told in one line, with their exit codes.
-EXPECTED = {InputError: 2, HydraException: 2, OmegaConfBaseException: 2, OSError: 2, NonFiniteLossError: 1}
+EXPECTED: dict[type[Exception], int] = {
+    InputError: 2,
+    HydraException: 2,
+    OmegaConfBaseException: 2,
+    OSError: 2,
+    YAMLError: 2,
+    UnicodeDecodeError: 2,
+    NonFiniteLossError: 1,
+}
 
 
 def tell(error: Exception, of: str = "") -> int:

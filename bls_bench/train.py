@@ -13,10 +13,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from bls_bench.arguments import checked
 from bls_bench.config.compose import CONF_DIR
 from bls_bench.config.run import load
 from bls_bench.refusals import EXPECTED, code_of, tell
-from bls_bench.system.errors import InputError
+from bls_bench.system.output import Unbroken
 from bls_bench.system.stopping import Interrupted
 
 
@@ -31,22 +32,22 @@ class ToldError(Exception):
 def main() -> None:
     """Run the command and exit: 0 done, 1 a run failed, 2 bad input, 128 + n stopped by signal n."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hand errors to us instead of printing them over many lines
+    sys.stdout = Unbroken(sys.stdout)
     try:
+        sys.argv[1:] = checked(sys.argv[1:])
         _command()
     except Interrupted as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        print("stopped before a checkpoint was written; the same command starts again", file=sys.stderr)
+        print(
+            "stopped at once; the same command goes on from its last checkpoint, or begins", file=sys.stderr
+        )
         sys.exit(130)
     except ToldError as error:
         sys.exit(error.code)
     except tuple(EXPECTED) as error:
         sys.exit(tell(error))
-    except ValueError as error:
-        if "Config group override" not in str(error):  # Hydra's own, of pruner=null and the like
-            raise
-        sys.exit(tell(InputError(str(error))))
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")

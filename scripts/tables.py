@@ -28,7 +28,7 @@ def main() -> int:
     except ValueError:
         parser.error(f"SEEDS={arguments.seeds} must be whole numbers with commas between, as 0,1,2")
 
-    records, failed = arguments.results / "runs", []
+    failed = []
     if not arguments.render:
         # These need torch and Hydra, which take longer than the rendering.
         from bls_bench.bench.overhead import measure_once
@@ -38,8 +38,8 @@ def main() -> int:
             if table.kind == "overhead":
                 measure_once(overhead.path(arguments.results))
             else:
-                failed += sweep.run(table, seeds, arguments.results, records, arguments.launcher)
-    problems = render_all(arguments.results, records, tables)
+                failed += sweep.run(table, seeds, arguments.results, arguments.launcher)
+    problems = render_all(arguments.results, tables)
     print(f"rendered: {arguments.results / 'README.md'}, {arguments.results / 'report.html'}")
     for line in [*problems, *failed]:
         print(f"error: {line}", file=sys.stderr)

@@ -6,12 +6,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
+import pytest
+import torch
 
-from bls_bench.config.compose import CONF_DIR
+from bls_bench.config.compose import composed
 from bls_bench.config.run import load
-from bls_bench.train import run
+from bls_bench.engine.devices import make_fabric
+from bls_bench.engine.loop import Engine
+from bls_bench.engine.session import run
+from bls_bench.system.stopping import Interrupted
 
+CPU = torch.device("cpu")
 # 100 digits, a small network, three epochs of four steps: well under a second.
 TINY = (
     "pruner=none",
@@ -21,11 +26,19 @@ TINY = (
     "trainer.batch_size=32",
     "logger=none",
 )
+# A task that has no per-sample losses, as detection or a VAE, and is no classification.
+BATCH_LOSS_TASK = ("task._target_=tests.plugin.Brightness", "plugins=[tests.plugin]")
 
 
 def make_config(*overrides):
-    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        return load(compose("config", list(overrides)))
+    """Return the config as the train command makes it from these words."""
+    typed = {override.lstrip("+~").partition("=")[0] for override in overrides}
+    return load(composed(overrides), typed=typed)
+
+
+def make_engine(*overrides):
+    config = make_config(*TINY, *overrides)
+    return Engine(config, config.dataset.load(config.seed), make_fabric(config.trainer))
 
 
 def train(records, *overrides):
@@ -33,6 +46,33 @@ def train(records, *overrides):
     config = make_config(*TINY, f"records={records}", *overrides)
     result = run(config)
     return result, metrics(Path(records) / config.key)
+
+
+class StopAt:
+    """Stands in for a signal that comes after the given number of steps of the whole run."""
+
+    number = 15
+
+    def __init__(self, steps):
+        self.steps = steps
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return None
+
+    def received(self, step, steps, device):
+        self.steps -= 1
+        return self.steps == 0
+
+
+def stop_at(steps, records, *overrides):
+    """Train a tiny run that a signal stops after so many steps; returns the Interrupted."""
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Interrupted, match=r"step \d+ of") as caught:
+        patch.setattr("bls_bench.engine.session.StopSignal", lambda: StopAt(steps))
+        train(records, *overrides)
+    return caught.value
 
 
 def metrics(folder):
@@ -47,10 +87,26 @@ def without_times(value):
     return {key: item for key, item in value.items() if not key.endswith(measured)}
 
 
+def same_weights(first, second):
+    """Whether two folders of records, of one run each, hold the same model bit for bit."""
+    one, other = (torch.load(next(path.glob("*/model.pt"))) for path in (first, second))
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
 def command(*arguments, cwd, **environment):
     """Start `python -m bls_bench.train` in a process of its own; returns the Popen object."""
+    return start("bls_bench.train", *arguments, cwd=cwd, **environment)
+
+
+def torchrun(*arguments, cwd):
+    """Start the train command in two processes."""
+    launcher = ("--nproc-per-node=2", "--standalone", "-m", "bls_bench.train")
+    return start("torch.distributed.run", *launcher, *arguments, cwd=cwd)
+
+
+def start(module, *arguments, cwd, **environment):
     return subprocess.Popen(
-        [sys.executable, "-m", "bls_bench.train", *map(str, arguments)],
+        [sys.executable, "-m", module, *map(str, arguments)],
         cwd=cwd,
         env={**os.environ, "NETRC": "/nonexistent", **environment},
         stdout=subprocess.PIPE,

@@ -13,6 +13,7 @@ import torch
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from bls_bench.data.base import Images
 from bls_bench.pruning.pruner import Pruner
 from bls_bench.pruning.pruners.infobatch import InfoBatchPruner
 from bls_bench.pruning.pruners.none import NoPruning
@@ -22,8 +23,9 @@ from bls_bench.pruning.scorer import Scorer
 from bls_bench.pruning.scorers.bls import BatchLossScore
 from bls_bench.pruning.scorers.per_sample import PerSampleLoss
 from bls_bench.pruning.state import PruningState
-from bls_bench.records.run import device_name, environment, write
-from bls_bench.tasks.classification.models import Model
+from bls_bench.records.run import device_name, environment
+from bls_bench.system.durable import write
+from bls_bench.tasks.classification.models import Classifier
 
 SCHEMA = 1
 BATCH_SIZE = 128
@@ -84,7 +86,7 @@ def best_of(calls: list[Callable[[], float]], repeats: int) -> list[float]:
 
 def make_step(name: str, device: torch.device) -> Callable[[], float]:
     """Return a call that trains a model by one step of SGD on random images and returns its seconds."""
-    model = Model(name=name).build(3, IMAGE_SIZE, 100).to(device)
+    model = Classifier(name=name).build(Images(3, IMAGE_SIZE, tuple(map(str, range(100))))).to(device)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
     images = torch.rand(BATCH_SIZE, 3, IMAGE_SIZE, IMAGE_SIZE, device=device)
     targets = torch.randint(100, (BATCH_SIZE,), device=device)

@@ -9,16 +9,17 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from hydra import compose, initialize_config_dir
 from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from bls_bench.config import CONF_DIR, Config, load
-from bls_bench.data import Data
+from bls_bench.config.compose import composed
+from bls_bench.config.run import Config, load
+from bls_bench.data.base import Data
 from bls_bench.data.split import MemorySplit
 from bls_bench.engine.devices import make_fabric
 from bls_bench.engine.loop import Engine
@@ -51,10 +52,9 @@ class Setting:
             f"trainer.batch_size={self.batch_size}", f"trainer.precision={self.precision}",
             f"trainer.device={self.device}", f"trainer.compile={self.compile}",
         ]  # fmt: skip
-        with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-            config = load(compose("config", overrides))
+        config = load(composed(overrides))
         data = config.dataset.load(config.seed)
-        test = data.test
+        test: Any = data.test
         some = MemorySplit(test.images[:TEST_IMAGES], test.targets[:TEST_IMAGES], test.pixels, config.seed)
         return config, dataclasses.replace(data, test=some)
 
@@ -118,7 +118,7 @@ def in_turn(setting: Setting, pruners: list[str], epochs: int) -> dict[str, list
 class PilImages(Dataset):
     """Images as arrays, made PIL images and transformed one by one, as torchvision's CIFAR-10 does."""
 
-    def __init__(self, split: MemorySplit) -> None:
+    def __init__(self, split: Any) -> None:
         self.arrays = split.images.permute(0, 2, 3, 1).contiguous().numpy()
         self.targets = split.targets.tolist()
         self.transform = transforms.Compose(
@@ -153,7 +153,7 @@ def plain(setting: Setting, workers: int) -> list[Timing]:
     config, data = setting.configure()
     loader = plain_loader(setting, data, workers)
     device = make_fabric(config.trainer).device
-    model = config.model.build(data.channels, data.image_size, data.num_classes).to(device)
+    model = config.model.build(data.info).to(device)
     criterion = nn.CrossEntropyLoss()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
     mixed = setting.precision == "bf16-mixed"

@@ -16,11 +16,15 @@ WORDS = {
     "images": ("images", "take a data set of images"),
     "classes": ("a class for every sample", "take a data set with classes"),
     "boxes": ("boxes around objects", "take a data set with boxes"),
+    "masks": ("a mask of each object", "use dataset.masks=true"),
+    "sound": ("sounds", "take a data set of sounds"),
     "text": ("text", "take a data set of text"),
     # models
+    "sound_logits": ("a model that classifies sounds", "use model=logmel_cnn"),
     "text_logits": ("a model that classifies texts", "use model=encoder"),
     "logits": ("a model that gives logits", "take a classifier of these data"),
     "detections": ("a model that detects", "use model=fcos"),
+    "outlines": ("a model that gives masks", "use model=maskrcnn"),
     "autoencoding": ("a model that encodes and decodes", "use model=vae_mlp"),
     # tasks
     "per_sample": ("the loss of each sample", "use scorer=bls"),

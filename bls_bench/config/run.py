@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Collection
 from typing import Any
 
-from bls_bench.config.fit import check_fit
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from bls_bench.config.fit import check_fit
 from bls_bench.config.key import key_of
 from bls_bench.config.registry import GROUPS, resolve
 from bls_bench.config.schema import Root, Trainer, first_line, made

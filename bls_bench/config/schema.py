@@ -16,6 +16,7 @@ from bls_bench.system.settings import Part, unkeyed
 PRECISIONS = ("32", "tf32", "bf16-mixed")
 STRATEGIES = ("ddp", "fsdp")
 COMPILE = ("none", "default", "max-autotune")
+MOST = 2**31
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -32,7 +33,8 @@ class Trainer(Part):
     average of the weights over the steps, which is then what is evaluated and kept, or null.
     eval_every: epochs from one evaluation to the next; the last epoch always ends with one.
     checkpoint_seconds: the least time between two checkpoints (one is always written on Ctrl-C and
-    SIGTERM). save_model: keep the weights as model.pt. save_losses: keep the losses of every sample as
+    SIGTERM). timeout: seconds after which a process that waits for another, which hangs, gives up.
+    save_model: keep the weights as model.pt. save_losses: keep the losses of every sample as
     losses.npy, 8 bytes a sample and epoch.
     """
 
@@ -47,6 +49,7 @@ class Trainer(Part):
     ema: float | None = None
     eval_every: int = 1
     checkpoint_seconds: float = unkeyed(60.0)
+    timeout: float = unkeyed(1800.0)
     save_model: bool = unkeyed(True)
     save_losses: bool = unkeyed(False)
 
@@ -57,8 +60,8 @@ class Trainer(Part):
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accumulate", "eval_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+            if not 1 <= getattr(self, name) < MOST:
+                raise ValueError(f"{name} must be at least 1 and below 2^31, got {getattr(self, name)}")
         for name, allowed in (
             ("precision", PRECISIONS),
             ("device", DEVICES),
@@ -75,6 +78,8 @@ class Trainer(Part):
             raise ValueError(f"grad_clip must be above 0 or null, got {self.grad_clip}")
         if self.ema is not None and not 0 < self.ema < 1:
             raise ValueError(f"ema must be in (0, 1) or null, got {self.ema}")
+        if not 0 < self.timeout < MOST:
+            raise ValueError(f"timeout must be above 0 and below 2^31 seconds, got {self.timeout}")
         if not self.checkpoint_seconds >= 0:
             raise ValueError(f"checkpoint_seconds must be at least 0, got {self.checkpoint_seconds}")
 
@@ -95,6 +100,9 @@ class Root(Part):
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed must be in [0, 2^63), got {self.seed}")
+        for name in ("records", "archive"):
+            if getattr(self, name) == "":
+                raise ValueError(f"{name} must be a folder, got ''")
 
 
 def made(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from bls_bench.system.errors import InputError
 from bls_bench.system.lazy import torch
-from bls_bench.system.settings import Part
+from bls_bench.system.settings import Part, added
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,15 +41,25 @@ class Split(Protocol):
 
 @dataclass(frozen=True)
 class Images:
-    """The `info` of square images: channels, side in pixels, names of the classes (none without)."""
+    """The `info` of square images: channels, side in pixels, names of the classes (none without).
+
+    mean, std: of each channel, by which pixels in [0, 1] are normalised.
+    """
 
     channels: int
     image_size: int
     classes: tuple[str, ...] = ()
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
 
     @property
     def num_classes(self) -> int:
         return len(self.classes)
+
+    def pixels(self, inputs: Tensor) -> Tensor:
+        """Return the pixels in [0, 1] of normalised (b, C, H, W) images."""
+        mean, std = (inputs.new_tensor(values)[:, None, None] for values in (self.mean, self.std))
+        return (inputs * std + mean).clamp(0, 1)
 
 
 @dataclass(frozen=True)
@@ -70,13 +80,14 @@ class Data:
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset(Part):
-    """The fields that every data set has.
+    """The fields that every data set has."""
 
-    gives: what models and tasks can have of it (`bls_bench.config.fit`).
-    """
-
-    gives: ClassVar[frozenset[str]] = frozenset()
     name: str
+
+    @property
+    def gives(self) -> frozenset[str]:
+        """What models and tasks can have of it as it is set (`bls_bench.config.fit`)."""
+        return frozenset()
 
     def load(self, seed: int, device: torch.device | None = None) -> Data:
         """Read the data, to be trained on on `device`, the CPU by default.
@@ -93,10 +104,12 @@ class ClassDataset(Dataset):
     """The base of images with a class each.
 
     `subset` keeps the first so many training images of every class; the test split stays whole.
+    augment: whether training images are cropped and mirrored at random, as the data set does it.
     """
 
     gives: ClassVar[frozenset[str]] = frozenset({"images", "classes"})
     subset: int | None = None
+    augment: bool = added(True, neutral=True)
 
     def __post_init__(self) -> None:
         if self.subset is not None and self.subset < 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -39,8 +39,9 @@ class Items:
 
     def batches(self, index_batches: Sequence[Tensor], epoch: int, device: torch.device) -> Iterator[Any]:
         """See `Split.batches`."""
-        loader = torch.utils.data.DataLoader(
-            _Epoch(self, epoch),
+        dataset: Any = _Epoch(self, epoch)
+        loader: Iterable[Any] = torch.utils.data.DataLoader(
+            dataset,
             batch_sampler=[batch.tolist() for batch in index_batches],
             num_workers=self.workers,
             collate_fn=_Collated(self.collate),

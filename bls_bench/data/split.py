@@ -38,10 +38,10 @@ class Pixels:
 
     def __call__(self, images: Tensor, crops: Tensor | None, squares: Tensor | None) -> Tensor:
         """Give each image its row of the numbers drawn for `augment` and for `cutout`."""
-        if self.augment is not None:
+        if self.augment is not None and crops is not None:
             images = self.augment(images, crops)
         inputs = self.normalise(images)
-        return inputs if self.cutout is None else self.cutout(inputs, squares)
+        return inputs if self.cutout is None or squares is None else self.cutout(inputs, squares)
 
 
 @cache

@@ -1,10 +1,11 @@
 """Device, precision and processes, by Lightning Fabric."""
 
 import os
+from datetime import timedelta
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.strategies import Strategy
+from lightning_fabric.strategies import DDPStrategy, Strategy
 
 from bls_bench.config.schema import Trainer
 from bls_bench.engine import sharding
@@ -21,7 +22,7 @@ def make_fabric(trainer: Trainer) -> Fabric:
     if trainer.device == "cuda" and not torch.cuda.is_available():
         raise InputError("trainer.device=cuda: torch sees no GPU here, allowed are cpu and auto")
     if trainer.device == "mps" and not torch.backends.mps.is_available():
-        raise InputError("trainer.device=mps: not to be had here, allowed are cpu and auto")
+        raise InputError("trainer.device=mps: this machine has none, allowed are cpu and auto")
     # Set either way, so that a run leaves nothing to the next one of this process.
     rounded = trainer.precision != "32" and torch.cuda.is_available()
     torch.set_float32_matmul_precision("high" if rounded else "highest")
@@ -30,14 +31,17 @@ def make_fabric(trainer: Trainer) -> Fabric:
         accelerator=trainer.device,
         devices=local,
         num_nodes=total // local,
-        strategy=_strategy(trainer.strategy, total),
+        strategy=_strategy(trainer, total),
         precision="bf16-mixed" if trainer.precision == "bf16-mixed" else "32-true",
     )
     fabric.launch()
     return fabric
 
 
-def _strategy(name: str, processes: int) -> str | Strategy:
+def _strategy(trainer: Trainer, processes: int) -> str | Strategy:
     if processes == 1:
         return "auto"
-    return sharding.strategy(processes) if name == "fsdp" else name
+    timeout = timedelta(seconds=trainer.timeout)
+    if trainer.strategy == "fsdp":
+        return sharding.strategy(processes, timeout)
+    return DDPStrategy(timeout=timeout)

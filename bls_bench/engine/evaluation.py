@@ -13,13 +13,9 @@ from bls_bench.data.base import Split
 from bls_bench.engine.sharding import is_sharded
 from bls_bench.tasks.objective import Objective
 
-EVAL_BATCH = 512
-
 
 @torch.no_grad()
-def measured(
-    model: nn.Module, objective: Objective, split: Split, fabric: Fabric, batch_size: int = EVAL_BATCH
-) -> dict[str, float]:
+def measured(model: nn.Module, objective: Objective, split: Split, fabric: Fabric) -> dict[str, float]:
     """Return the task's metrics over `split`; every process has to make this call.
 
     model: the bare one. DDP's wrapper would wait for ranks that have a batch more, and each rank's own
@@ -29,6 +25,7 @@ def measured(
         for buffer in model.buffers():
             dist.broadcast(buffer, 0)
     model.eval()
+    batch_size = objective.measured_at_once
     own = torch.arange(fabric.global_rank, len(split), fabric.world_size)
     batches = list(own.split(batch_size)) if len(own) else []
     measure, steps = objective.measure(), len(batches)
@@ -39,6 +36,8 @@ def measured(
     for number, batch in enumerate(split.batches(batches, 0, fabric.device)):
         with fabric.autocast():
             (measure if number < steps else objective.measure()).update(model, batch)
+    with fabric.autocast():
+        measure.generate(model)
     if fabric.world_size > 1:
         measure.merge(gathered(measure.state(), fabric))
     return measure.compute()

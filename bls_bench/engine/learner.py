@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -48,7 +49,7 @@ class Learner:
         self._sharded = sharding.is_sharded(model)
         # On a CPU fused optimizers copy weights that lie channels last, and are the slower ones.
         optimizer = config.optimizer.build(model, fused=fabric.device.type == "cuda")
-        self.optimizer = fabric.setup_optimizers(optimizer)
+        self.optimizer: Any = fabric.setup_optimizers(optimizer)
         torch.manual_seed(config.seed + fabric.global_rank)
         self.average = None if trainer.ema is None else ModelEmaV3(self.model.module, decay=trainer.ema)
         self.compiler = Compiler(trainer.compile, accumulates=trainer.accumulate > 1, device=fabric.device)
@@ -103,6 +104,13 @@ class Learner:
         self.optimizer.step()
         self.optimizer.zero_grad()
         return joined(losses, shares)
+
+    @torch.no_grad()
+    def show(self, data: Data, folder: Path) -> None:
+        """Have the task draw what the model does; of a model in parts, which needs all processes, nothing."""
+        if not self._sharded:
+            with self.fabric.autocast(), self.compiler.eagerly():
+                self.objective.show(self.evaluated.eval(), data, folder)
 
     def weights(self) -> dict[str, Tensor]:
         """Return the state of the model that counts; with FSDP that of process 0, elsewhere nothing."""

@@ -218,6 +218,8 @@ class Engine:
             self.learner.load_state_dict(content["training"])
         except (ValueError, RuntimeError) as error:
             raise InputError(f"{path} was made with other data or another model: {folded(error)}") from None
+        if content["step"] != self.state.batches_recorded:
+            raise InputError(f"{path} is no whole checkpoint: delete it to start the run afresh")
         checkpoint.restore_generators(states[rank])
         self.done, self._clock.seconds = content["step"], content["seconds"]
         self._parts.load_state_dict(content["parts"][rank], self.fabric.device)

@@ -30,6 +30,7 @@ def result_of(
             f"{metric.name}_best": best[metric.name],
         }
         result.setdefault("best_epoch", best["epoch"])
+    result["uses_scores"] = state.pruner.scores
     return {
         **result,
         "pruned_percent": state.pruned_percent,
@@ -71,7 +72,8 @@ def announce(config: Config, num_epochs: int, fabric: Fabric) -> None:
 
 def report(what: str, result: dict[str, Any], config: Config, record: Record) -> None:
     """Print the outcome."""
-    expected = expectation(config)
+    expected, archive = expectation(config), config.root.archive
+    place = f"record: {record.path}" if archive is None else f"archive: {archive}, run {config.key}"
     found = ", ".join(
         f"{one.name} {one.text(result[f'{one.name}_last'])} (best {one.text(result[f'{one.name}_best'])})"
         for one in config.task.metrics
@@ -79,10 +81,10 @@ def report(what: str, result: dict[str, Any], config: Config, record: Record) ->
     print(
         f"{what}: {found}, pruned {result['pruned_percent']:.1f}%{expected and f' ({expected})'}, "
         f"training took {result['train_seconds']:.1f} s\n"
-        f"record: {record.path}"
+        f"{place}"
     )
     root, made_with = config.resolved["dataset"].get("root"), record.data_root()
-    if root != made_with:
+    if made_with is not None and root != made_with:
         print(f"note: it was made with dataset.root={made_with}; take another records= if that is other data")
 
 
@@ -91,4 +93,4 @@ def expectation(config: Config) -> str:
     percent = config.pruner.expected_percent(config.trainer.epochs, config.scorer.below_mean)
     if percent is None:
         return ""
-    return f"expected {'' if config.pruner.exact else 'about '}{percent:.1f}%"
+    return f"expected {'' if config.pruner.wanted_share is not None else 'about '}{percent:.1f}%"

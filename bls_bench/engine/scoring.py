@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from typing import cast
 
 import torch
 import torch.distributed as dist
@@ -14,7 +15,6 @@ from torch import Tensor
 from bls_bench.config.run import Config
 from bls_bench.data.base import Data
 from bls_bench.engine.correctness import Correctness
-from bls_bench.engine.evaluation import EVAL_BATCH
 from bls_bench.engine.loop import Engine
 from bls_bench.pruning.pruners.none import NoPruning
 from bls_bench.pruning.visits import Visits
@@ -106,7 +106,7 @@ def observe(config: Config, data: Data, fabric: Fabric) -> Observations:
     )
     run.fit(None, Tracker(), StopSignal())
     logits, features, probed = _look(run, config, data, fabric)
-    history = torch.stack(run.state.pruner.history)
+    history = torch.stack(cast(_Watch, run.state.pruner).history)
     return Observations(targets, data.info.num_classes, logits, features, history, probed)
 
 
@@ -121,7 +121,7 @@ def _look(run: Engine, config: Config, data: Data, fabric: Fabric) -> tuple[Tens
     count, done = len(data.train), 0
     rows: list[Tensor] = []
     own = torch.arange(fabric.global_rank, count, fabric.world_size)
-    for batch in data.train.plain().batches(own.split(EVAL_BATCH), 0, fabric.device):
+    for batch in data.train.plain().batches(own.split(objective.measured_at_once), 0, fabric.device):
         with torch.no_grad(), fabric.autocast():
             seen = list(objective.outputs(model, batch))
         probed = config.pruner.probe(model, batch)

@@ -14,6 +14,7 @@ from bls_bench.engine.loop import Engine
 from bls_bench.engine.outcome import announce, report
 from bls_bench.engine.scoring import prepare
 from bls_bench.pruning.checks import NonFiniteLossError
+from bls_bench.records.archive import Archive
 from bls_bench.records.run import Record
 from bls_bench.records.tracking import Tracker
 from bls_bench.system.errors import InputError, folded
@@ -32,33 +33,48 @@ def run(config: Config, experiment: str | None = None) -> dict[str, Any]:
     if fabric.is_global_zero:
         try:
             record = Record(config.root.records, config.key, config.resolved)
-            if record.losses.exists() or not config.trainer.save_losses:  # else there is more to record
-                finished = record.result()
+            finished = _finished(record, config)
         except InputError as failure:
             error = str(failure)
     finished, error = fabric.broadcast((finished, error))
-    if error:
-        raise InputError(error)
     try:
+        if error:
+            raise InputError(error)
         if finished and finished["status"] == "finished":
             if record:
                 report("already finished", finished, config, record)
             return finished
-        return _train(config, fabric, record, experiment)
+        result = _train(config, fabric, record, experiment)
+        if record and config.root.archive is not None:
+            record.move(config.root.archive)
+        return result
     finally:
         if record:
             record.close()
 
 
+def _finished(record: Record, config: Config) -> dict[str, Any] | None:
+    """Return the result of a run that is over; None where there is something to train, or to record."""
+    folder = config.root.archive
+    if folder is None:
+        lacks = config.trainer.save_losses and not record.losses.exists()
+        return None if lacks else record.result()
+    result = record.result()
+    if result and result["status"] == "finished":  # killed before it moved, or made without an archive
+        record.move(folder)
+    archive = Archive(folder)
+    lacks = config.trainer.save_losses and not archive.losses(config.key).exists()
+    return None if lacks else archive.result(config.key)
+
+
 def _train(config: Config, fabric: Fabric, record: Record | None, experiment: str | None) -> dict[str, Any]:
     data = config.dataset.load(config.seed, fabric.device)
-    path = Path(fabric.broadcast(str(record.checkpoint if record else "")))
-    resumed = path.exists()
-    if not resumed:
+    path = _checkpoint(record, fabric)
+    if path is None:
         prepare(config, data, fabric)
     engine = Engine(config, data, fabric)
     announce(config, engine.state.num_epochs, fabric)
-    if resumed:
+    if path is not None:
         engine.load(path)
         fabric.print(f"going on from epoch {engine.state.epoch + 1}, step {engine.done}")
     tracker = Tracker()
@@ -74,8 +90,10 @@ def _train(config: Config, fabric: Fabric, record: Record | None, experiment: st
             if record:
                 if weights is not None:
                     checkpoint.save(record.model, weights)
+                engine.learner.show(data, record.path)
+                tracker.show(record.pictures())
                 record.finish(result)
-                record.checkpoint.unlink(missing_ok=True)
+                checkpoint.remove(record.checkpoint)
                 report("finished", result, config, record)
         exit_code = 0
         if stop.number:
@@ -86,7 +104,7 @@ def _train(config: Config, fabric: Fabric, record: Record | None, experiment: st
     except NonFiniteLossError as error:
         if record:
             record.finish({"status": "failed", "error": folded(error)})
-            record.checkpoint.unlink(missing_ok=True)  # it may hold the weights that have diverged
+            checkpoint.remove(record.checkpoint)  # it may hold the weights that have diverged
         raise
     except Exception as error:
         if record:
@@ -95,3 +113,20 @@ def _train(config: Config, fabric: Fabric, record: Record | None, experiment: st
     finally:
         tracker.finish(exit_code, result)
     return result
+
+
+def _checkpoint(record: Record | None, fabric: Fabric) -> Path | None:
+    """Return the checkpoint to go on from, the same on every process; None to begin.
+
+    Raises InputError on all of them where there are checkpoints and none is whole.
+    """
+    path, error = None, None
+    if record:
+        try:
+            path = checkpoint.newest(record.checkpoint)
+        except InputError as failure:
+            error = str(failure)
+    path, error = fabric.broadcast((path, error))
+    if error:
+        raise InputError(error)
+    return path

@@ -4,6 +4,7 @@ Layers are gathered block by block as the model runs, so no process holds the wh
 it, and to go on from a checkpoint, every process does, on the host.
 """
 
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -22,8 +23,8 @@ from torch.optim import Optimizer
 WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
 
-def strategy(processes: int) -> ModelParallelStrategy:
-    return ModelParallelStrategy(shard, data_parallel_size=processes, tensor_parallel_size=1)
+def strategy(processes: int, timeout: timedelta) -> ModelParallelStrategy:
+    return ModelParallelStrategy(shard, data_parallel_size=processes, tensor_parallel_size=1, timeout=timeout)
 
 
 def shard(model: nn.Module, mesh: DeviceMesh) -> nn.Module:
@@ -39,7 +40,8 @@ def shard(model: nn.Module, mesh: DeviceMesh) -> nn.Module:
             # A list of lists has no forward pass of its own to be gathered for.
             if not isinstance(block, nn.ModuleList) and any(True for _ in block.parameters()):
                 fully_shard(block, mesh=mesh["data_parallel"])
-    return fully_shard(model, mesh=mesh["data_parallel"])
+    fully_shard(model, mesh=mesh["data_parallel"])  # in place
+    return model
 
 
 def is_sharded(model: nn.Module) -> bool:
@@ -53,7 +55,7 @@ def whole_state(model: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
 
 
 def whole_weights(model: nn.Module) -> dict[str, Tensor]:
-    return get_model_state_dict(model, options=WHOLE)
+    return get_model_state_dict(model, options=WHOLE)  # type: ignore[return-value]
 
 
 def load_whole(model: nn.Module, optimizer: Optimizer, state: dict[str, Any]) -> None:

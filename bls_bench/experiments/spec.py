@@ -60,8 +60,8 @@ class Table:
     kind: table; figure (accuracy and pruned % over `x`); rates (accuracy over the pruned % reached, a line
     a row); correlation (over epochs, BLS rows by `x`, alpha); spectra (of the losses that the runs kept);
     overhead (rows by what was measured, no columns).
-    baseline: the row of full-data training. margin: of the equivalence test, in percentage points.
-    published: which published values are of this table.
+    baseline: the row of full-data training. margin: of the equivalence test, in the metric's
+    unit; None for the metric's own. published: which published values are of this table.
     """
 
     name: str
@@ -72,7 +72,7 @@ class Table:
     columns: list[Column]
     rows: list[Row]
     baseline: str = "Full"
-    margin: float = 0.5
+    margin: float | None = None
     note: str = ""
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bls_bench.pruning.scorer import Scorer
@@ -11,6 +12,12 @@ from bls_bench.system.lazy import torch
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from bls_bench.pruning.state import PruningState
+
+# The keys of a saved state.
+SAVED = {"num_samples", "pruner", "scorer", "seed", "epoch", "scores", "counts", "selected", "selection"}
+SAVED |= {"visits", "steps_made", "nonfinite", "pruner_state", "scorer_state"}
 
 
 class NonFiniteLossError(ValueError):
@@ -27,23 +34,21 @@ class NonFiniteLossError(ValueError):
 
 def check_batch(indices: Tensor, loss: Tensor, signal: Tensor | None, scorer: Scorer) -> None:
     """Raise TypeError or ValueError if loss or signal of a batch fits neither its samples nor the scorer."""
-    name = type(scorer).__name__
     if loss.ndim == 0:
         if scorer.per_sample:
             raise TypeError(
-                f"{name} needs the loss of each sample, shape ({len(indices)},), "
+                f"{type(scorer).__name__} needs the loss of each sample, shape ({len(indices)},), "
                 "and got one mean loss: use reduction='none', or score with BLS"
             )
     elif loss.shape != indices.shape:
         raise ValueError(f"expected {len(indices)} losses, one a sample, got shape {tuple(loss.shape)}")
     if (signal is None) != (scorer.signal is None):
         found = "none was" if signal is None else "one was"
-        raise TypeError(
-            f"{name} scores by {scorer.signal or 'the loss alone'}: {found} recorded beside the loss"
-        )
+        asked = scorer.signal or "the loss alone"
+        raise TypeError(f"{type(scorer).__name__} scores by {asked}: {found} recorded beside the loss")
     if signal is not None and signal.shape != indices.shape:
         raise ValueError(f"expected {len(indices)} signals, one a sample, got {tuple(signal.shape)}")
-    if len(indices) == 0:
+    if indices.numel() == 0:
         raise ValueError("a batch must hold at least 1 sample, got none")
 
 
@@ -75,3 +80,60 @@ def check_visits(visits: Visits, num_samples: int, epoch: int, signal: str | Non
         twice = int(visits.indices.bincount().argmax())
         raise ValueError(f"sample {twice} was recorded more than once in epoch {epoch}")
     return visited
+
+
+def drop_nonfinite(visits: Visits) -> tuple[Visits, int]:
+    """Return the visits without the losses that are NaN or infinite, and how many these are.
+
+    Of per-sample losses single samples go, and batches that are then empty; of batch losses whole batches.
+    Where no loss is finite, which is no accident, all of them stay.
+    """
+    losses = visits.batch_losses if visits.losses is None else visits.losses
+    fine = losses.isfinite()
+    bad = len(fine) - int(fine.count_nonzero())
+    if bad in (0, len(fine)):
+        return visits, 0
+    samples = fine if visits.losses is not None else visits.per_sample(fine)
+    sizes = torch.stack([part.sum() for part in samples.split(visits.batch_sizes.tolist())])
+    left = sizes > 0
+    processes = [int(part.count_nonzero()) for part in left.split(visits.batches_per_process)]
+    kept = replace(
+        visits,
+        indices=visits.indices[samples],
+        batch_sizes=sizes[left],
+        batch_losses=visits.batch_losses[left],
+        losses=None if visits.losses is None else visits.losses[samples],
+        batches_per_process=processes,
+        signals=None if visits.signals is None else visits.signals[samples],
+    )
+    if kept.losses is not None:
+        kept = replace(kept, batch_losses=kept.batch_means(kept.losses))
+    return kept, bad
+
+
+def check_state(state: Any, run: PruningState) -> None:
+    """Raise ValueError unless `state` is a whole saved state of a run like this one."""
+    if not isinstance(state, dict):
+        raise ValueError(f"this is no pruning state, which is a dict: got {type(state).__name__}")
+    missing = sorted(SAVED - state.keys())
+    if missing:
+        raise ValueError(f"this is no pruning state: it lacks {', '.join(missing)}")
+    mine = {
+        "num_samples": run.num_samples,
+        "pruner": type(run.pruner).__name__,
+        "scorer": type(run.scorer).__name__,
+    }
+    for key, value in mine.items():
+        if state[key] != value:
+            raise ValueError(f"the saved pruning state has {key} {state[key]}, this run has {value}")
+    begun = state["epoch"] + (state["selection"] is not None)
+    if begun != len(state["selected"]):
+        raise ValueError(
+            f"the pruning state is damaged: epoch {state['epoch']} does not fit the {len(state['selected'])} "
+            "epochs that it knows of"
+        )
+    if run.steps is None and state["epoch"] > run.num_epochs:
+        raise ValueError(
+            f"the saved pruning state has {state['epoch']} epochs behind it, and this run num_epochs="
+            f"{run.num_epochs}: give the num_epochs of the whole run"
+        )

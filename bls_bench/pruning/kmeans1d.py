@@ -47,11 +47,11 @@ def _lloyd(ordered: Tensor, k: int, max_iterations: int) -> Tensor:
     sums = torch.zeros(n + 1, dtype=torch.float64)
     sums[1:].copy_(ordered).sub_(ordered[0].double()).cumsum_(0)
     centres = ordered[torch.linspace(0, n - 1, 2 * k + 1).long()[1::2]].double()
-    bounds = None
+    bounds = ordered.new_zeros(0, dtype=torch.int64)
     for _ in range(max_iterations):
         starts = torch.searchsorted(ordered, rounded_up((centres[1:] + centres[:-1]) / 2, ordered.dtype))
         new = torch.cat([starts.new_zeros(1), starts, starts.new_full((1,), n)])
-        if bounds is not None and torch.equal(new, bounds):
+        if torch.equal(new, bounds):
             break
         bounds, sizes = new, new.diff()
         means = ordered[0] + (sums[bounds[1:]] - sums[bounds[:-1]]) / sizes.clamp(min=1)

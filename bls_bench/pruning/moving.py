@@ -36,6 +36,7 @@ class MovingAveragePruner(RatedPruner):
     def observe(self, visits: Visits, scores: Tensor) -> None:
         if self._mean is None:
             self._mean, self._variance = torch.full_like(scores, torch.nan), torch.zeros_like(scores)
+        assert self._variance is not None
         seen = visits.indices
         mean, variance = moving(self._mean[seen], self._variance[seen], scores[seen], self.alpha)
         self._mean[seen], self._variance[seen] = mean, variance
@@ -49,11 +50,12 @@ class MovingAveragePruner(RatedPruner):
             return epoch.everything()
         share = self.share(epoch)
         keep = int((1 - share) * epoch.num_samples + 1e-9)
-        kept = marked(self._choose(keep, epoch.generator), epoch.num_samples)
+        assert self._variance is not None
+        kept = marked(self._choose(self._mean, self._variance, keep, epoch.generator), epoch.num_samples)
         return Selection.of(kept, epoch.generator, prune_ratio=share)
 
-    def _choose(self, keep: int, generator: torch.Generator) -> Tensor:
-        """Return the `keep` samples to train on, (keep,) int64."""
+    def _choose(self, mean: Tensor, variance: Tensor, keep: int, generator: torch.Generator) -> Tensor:
+        """Return the `keep` samples to train on, (keep,) int64, by mean and variance, (N,) each."""
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:

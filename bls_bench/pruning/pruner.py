@@ -93,9 +93,9 @@ class Pruner(Part):
         return None
 
     @property
-    def exact(self) -> bool:
-        """Whether `expected_percent` is reached whatever the losses do."""
-        return False
+    def wanted_share(self) -> float | None:
+        """The share of the run that it prunes whatever the scores do; None where nobody has said one."""
+        return None
 
     def check_batches(self, batches: int) -> None:
         """Raise ValueError for settings that do not fit an epoch of so many batches."""

@@ -53,6 +53,10 @@ class RatedPruner(Pruner):
         elif self.match == "epochs":
             raise ValueError("match=epochs needs a target")
 
+    @property
+    def wanted_share(self) -> float | None:
+        return self.target
+
     def prunable(self, num_epochs: int) -> range:
         """Return the epochs of a run that may leave samples out."""
         return range(num_epochs)
@@ -90,10 +94,6 @@ class RatedPruner(Pruner):
 
     def expected_percent(self, num_epochs: int, below_mean: float = 0.5) -> float:
         return 100 * (self.natural_share(num_epochs, below_mean) if self.target is None else self.target)
-
-    @property
-    def exact(self) -> bool:
-        return self.target is not None
 
     def _reach(self, num_epochs: int) -> float:
         """Return the largest share that a run of so many epochs can prune."""

@@ -56,4 +56,5 @@ class SignalScore(Scorer):
     below_mean: ClassVar[float] = 0.75
 
     def update(self, scores: Tensor, counts: Tensor, visits: Visits, generator: torch.Generator) -> None:
+        assert visits.signals is not None
         scores.scatter_(0, visits.indices, visits.signals)

@@ -95,6 +95,10 @@ class Selection:
                 means.append(weight[full:].mean())
             yield from map(Batch, part.split(batch_size), weight.split(batch_size), means)
 
+    def take(self, which: Tensor | slice) -> Selection:
+        """Return the samples at a slice, or where a (K,) bool is true, in the same order."""
+        return Selection(self.indices[which], None if self.weights is None else self.weights[which])
+
     def shard(self, rank: int, world_size: int) -> Selection:
         """Return the part of process `rank`: every `world_size`-th sample.
 
@@ -105,8 +109,7 @@ class Selection:
         if not 0 <= rank < world_size:
             raise ValueError(f"rank must lie in [0, world_size), got rank {rank} of {world_size}")
         shared = len(self) - len(self) % world_size
-        part = slice(rank, shared, world_size)
-        return Selection(self.indices[part], None if self.weights is None else self.weights[part])
+        return self.take(slice(rank, shared, world_size))
 
     def weights_to(self, device: torch.device | str) -> Selection:
         """Return the selection with its weights on `device`, one transfer for the whole epoch."""

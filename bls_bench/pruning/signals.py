@@ -6,7 +6,7 @@ All take logits (b, classes) and return (b,) float32. Targets are (b,) int64 cla
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bls_bench.system.lazy import torch
 
@@ -57,7 +57,7 @@ def correct(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 # What a scorer may ask of a task that classifies, by name. `features` is None unless asked for.
-SIGNALS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+SIGNALS: dict[str, Callable[[Tensor, Tensor, Any], Tensor]] = {
     "error_norm": lambda logits, targets, features: error_norm(logits, targets),
     "gradient_norm": gradient_norm,
     "entropy": lambda logits, targets, features: entropy(logits),

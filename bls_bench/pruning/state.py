@@ -6,7 +6,8 @@ import copy
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from bls_bench.pruning.checks import check_batch, check_visits
+from bls_bench.pruning.budget import Steps, check_count, check_seed
+from bls_bench.pruning.checks import check_batch, check_state, check_visits, drop_nonfinite
 from bls_bench.pruning.merge import merge
 from bls_bench.pruning.pruner import Epoch, Pruner
 from bls_bench.pruning.scorer import Scorer
@@ -18,11 +19,6 @@ from bls_bench.system.streams import stream
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-
-# The keys of a saved state.
-SAVED = {"num_samples", "pruner", "scorer", "seed", "epoch", "scores", "counts", "selected", "selection"}
-SAVED |= {"visits", "pruner_state", "scorer_state"}
 
 
 class PruningState:
@@ -41,17 +37,35 @@ class PruningState:
     the device that trains.
     """
 
-    def __init__(self, num_samples: int, num_epochs: int, pruner: Pruner, scorer: Scorer, seed: int) -> None:
-        """Raise ValueError for a data set without samples, a run without epochs or a target out of reach.
+    def __init__(
+        self,
+        num_samples: int,
+        length: int | Steps,
+        pruner: Pruner,
+        scorer: Scorer,
+        seed: int,
+        *,
+        on_nonfinite: str = "raise",
+    ) -> None:
+        """Raise TypeError or ValueError for no samples, no epochs, a bad seed or a target out of reach.
 
-        num_epochs: as asked for; the attribute holds how many of them to train (`Pruner.plan`).
+        length: the epochs asked for, or a number of steps. `num_epochs` is how many of them to train
+        (`Pruner.plan`), of steps how many it looks like as of the last epoch begun.
+        on_nonfinite: a loss that is NaN or infinite makes `end_epoch` `raise`, or it is to `skip` it.
         """
         if num_samples < 1:
             raise ValueError(f"the data set must have at least 1 sample, got {num_samples}")
-        if num_epochs < 1:
-            raise ValueError(f"num_epochs must be at least 1, got {num_epochs}")
-        self.num_samples, self.seed = num_samples, seed
-        self.epochs_asked, self.num_epochs = num_epochs, pruner.plan(num_epochs, scorer.below_mean)
+        if on_nonfinite not in ("raise", "skip"):
+            raise ValueError(f"on_nonfinite must be raise or skip, got {on_nonfinite!r}")
+        self.num_samples, self.seed, self.on_nonfinite = num_samples, check_seed(seed), on_nonfinite
+        self.steps, self.steps_made, self.nonfinite = None, 0, 0
+        if isinstance(length, Steps):
+            self.steps = length
+            length = length.epochs(num_samples, pruner.wanted_share or 0.0)
+        self.epochs_asked = check_count("num_epochs", length)
+        self.num_epochs = pruner.plan(length, scorer.below_mean)
+        if self.steps is not None and self.num_epochs != length:
+            raise ValueError("match=epochs trains fewer epochs: it needs a run counted in epochs")
         # Copies: what they remember is of this run alone.
         self.pruner, self.scorer = copy.deepcopy(pruner), copy.deepcopy(scorer)
         self.epoch = 0
@@ -83,6 +97,11 @@ class PruningState:
         return self._log.indices
 
     @property
+    def batches_recorded(self) -> int:
+        """How many batches this process has recorded in the open epoch so far."""
+        return len(self._log.sizes)
+
+    @property
     def pruned_percent(self) -> float:
         """100 * (1 - samples used / (N * epochs)) over the epochs begun so far, annealing included.
 
@@ -93,17 +112,26 @@ class PruningState:
         whole = self.num_samples * len(self._selected) * self.epochs_asked / self.num_epochs
         return 100 * (whole - sum(self._selected)) / whole
 
+    @property
+    def past(self) -> bool:
+        """Whether all epochs, or all steps, of the run are behind it."""
+        if self.steps is not None:
+            return self.steps_made >= self.steps.number
+        return self.epoch >= self.num_epochs
+
     def begin_epoch(self) -> Selection:
         """Open the next epoch. After `num_epochs` of them it warns and trains on all samples.
 
         Raises RuntimeError while an epoch is open, ValueError if the pruner leaves no sample.
         """
         selection = self.upcoming()
-        if self.epoch >= self.num_epochs:
-            warnings.warn(
-                f"epoch {self.epoch} is past num_epochs={self.num_epochs}: training on all samples",
-                stacklevel=2,
+        if self.past:
+            length = (
+                f"num_epochs={self.num_epochs}" if self.steps is None else f"num_steps={self.steps.number}"
             )
+            warnings.warn(f"epoch {self.epoch} is past {length}: training on all samples", stacklevel=2)
+        if self.steps is not None:
+            self.epochs_asked = self.num_epochs = self._total()
         self._selection, self._upcoming = selection, None
         self._log = empty_log(selection)
         self._selected.append(len(selection))
@@ -116,13 +144,20 @@ class PruningState:
         if self._upcoming is None:
             generator = stream(self.seed, "select", self.epoch)
             used, cut = sum(self._selected), self.epochs_asked - self.num_epochs
-            epoch = Epoch(self.epoch, self.num_epochs, self._scores, self._counts, generator, used, cut)
-            past = self.epoch >= self.num_epochs
-            self._upcoming = epoch.everything() if past else self.pruner.select(epoch)
+            epoch = Epoch(self.epoch, self._total(), self._scores, self._counts, generator, used, cut)
+            self._upcoming = epoch.everything() if self.past else self.pruner.select(epoch)
         if len(self._upcoming) == 0:
             name = type(self.pruner).__name__
             raise ValueError(f"{name} leaves none of the {self.num_samples} samples to train on")
         return self._upcoming
+
+    def _total(self) -> int:
+        """Return how many epochs the run has; of a run counted in steps, at its present pace."""
+        if self.steps is None:
+            return self.num_epochs
+        if self.pruner.wanted_share is None and self.epoch and self.steps_made:
+            return self.steps.at_pace(self.epoch, self.steps_made)
+        return max(self.num_epochs, self.epoch + 1)
 
     def record(self, indices: Tensor, loss: Tensor, signal: Tensor | None = None) -> None:
         """Note the unweighted loss of a batch: (b,) per sample, or the 0-d mean.
@@ -147,16 +182,22 @@ class PruningState:
         """Score the open epoch and close it; returns what all processes observed in it.
 
         Raises NonFiniteLossError or ValueError (an index outside the data set, a sample recorded twice),
-        both before any score has changed.
+        both before any score has changed. With `on_nonfinite="skip"` what is not finite is left out, counted
+        in `nonfinite` and told in a warning; it still raises where no loss of the epoch is finite.
         """
         if self._selection is None:
             raise RuntimeError("no epoch is open: call begin_epoch first")
-        visits = merge(self._log.visits())
+        visits, bad = merge(self._log.visits()), 0
+        if self.on_nonfinite == "skip":
+            visits, bad = drop_nonfinite(visits)
         visited = check_visits(visits, self.num_samples, self.epoch, self.scorer.signal)
         if len(visits.indices):
             generator = stream(self.seed, "score", self.epoch)
             self.scorer.update(self._scores, self._counts, visits, generator)
             self._counts += visited
+        if bad:
+            self.nonfinite += bad
+            warnings.warn(f"epoch {self.epoch}: {bad} losses were not finite and were skipped", stacklevel=2)
         self.pruner.observe(visits, self._scores)
         self._selection, self._log = None, empty_log(None)
         self.epoch += 1
@@ -192,6 +233,8 @@ class PruningState:
             if selection is None
             else [selection.indices, selection.weights, selection.prune_ratio],
             "visits": visits,
+            "steps_made": self.steps_made,
+            "nonfinite": self.nonfinite,
             "pruner_state": self.pruner.state_dict(),
             "scorer_state": self.scorer.state_dict(),
         }
@@ -199,20 +242,11 @@ class PruningState:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what `state_dict` gave; the seed comes with it.
 
-        Raises ValueError, with nothing changed, for something else than a pruning state, one of another
-        data set length, pruner or scorer, or an open epoch of another number of processes.
+        Raises ValueError, with nothing changed, for something else than a pruning state, a damaged one, one of
+        another data set length, pruner or scorer or past this run, or an open epoch of another number of
+        processes.
         """
-        mine = {
-            "num_samples": self.num_samples,
-            "pruner": type(self.pruner).__name__,
-            "scorer": type(self.scorer).__name__,
-        }
-        missing = sorted(SAVED - state.keys())
-        if missing:
-            raise ValueError(f"this is no pruning state: it lacks {', '.join(missing)}")
-        for key, value in mine.items():
-            if state[key] != value:
-                raise ValueError(f"the saved pruning state has {key} {state[key]}, this run has {value}")
+        check_state(state, self)
         selection = None if state["selection"] is None else Selection(*state["selection"])
         log = empty_log(selection)
         if state["visits"] is not None:
@@ -221,6 +255,9 @@ class PruningState:
         self._scores, self._counts = state["scores"].clone(), state["counts"].clone()
         self._selected, self._log = list(state["selected"]), log
         self._selection, self._upcoming = selection, None
+        self.steps_made, self.nonfinite = state["steps_made"], state["nonfinite"]
+        if self.steps is not None:
+            self.epochs_asked = self.num_epochs = self._total()
         self.pruner.load_state_dict(state["pruner_state"])
         self.scorer.load_state_dict(state["scorer_state"])
 

@@ -72,7 +72,7 @@ class VisitLog:
             self.kind = loss.ndim, to
         values = (loss,) if signal is None else (loss, signal)
         self._recent.append((indices, *(value.detach() for value in values)))
-        self.sizes.append(len(indices))
+        self.sizes.append(indices.numel())
         if len(self._recent) >= PACK:
             self._pack()
 

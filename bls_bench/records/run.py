@@ -14,12 +14,15 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
+from bls_bench.records.archive import Archive, Archived, columns
 from bls_bench.records.schema import SCHEMA
+from bls_bench.system import durable
 from bls_bench.system.errors import InputError
 from bls_bench.system.lazy import torch
 from bls_bench.version import __version__
 
 PACKAGES = ("torchvision", "timm", "numpy")
+PLACES = ("records", "archive")
 
 
 class Record:
@@ -42,6 +45,7 @@ class Record:
         Raises InputError if it cannot be written, or another process is at work in it.
         """
         self.key, self.config = key, config
+        self._load: float | None = None
         self.path = Path(root).expanduser().absolute() / key
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -64,6 +68,10 @@ class Record:
     def losses(self) -> Path:
         return self.path / "losses.npy"
 
+    def pictures(self) -> list[Path]:
+        """Return what the task has drawn at the end of the run, PNG files."""
+        return sorted(self.path.glob("*.png"))
+
     def result(self) -> dict[str, Any] | None:
         """Return the outcome of a run that is over; None while it is not."""
         path = self.path / "result.json"
@@ -78,25 +86,46 @@ class Record:
         raise InputError(f"{path} is not a whole result of schema {SCHEMA}: delete it to train the run again")
 
     def data_root(self) -> str | None:
-        """Return the `dataset.root` that the recorded run was made with."""
-        return yaml.safe_load((self.path / "config.yaml").read_text())["dataset"].get("root")
+        """Return the `dataset.root` that the recorded run was made with; None where nothing tells."""
+        file = self.path / "config.yaml"
+        return yaml.safe_load(file.read_text())["dataset"].get("root") if file.exists() else None
 
     def start(self, device: str, processes: int, history: list[dict[str, Any]]) -> None:
         """Note a start; `history` holds the metrics of the epochs that are done already."""
         (self.path / "result.json").unlink(missing_ok=True)
-        write(self.path / "config.yaml", yaml.safe_dump(self.config, sort_keys=False))
-        write(self.path / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in history))
+        durable.write(self.path / "config.yaml", yaml.safe_dump(self.config, sort_keys=False))
+        durable.write(self.path / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in history))
         with (self.path / "environment.jsonl").open("a") as file:
             file.write(json.dumps(environment(device, processes)) + "\n")
 
     def append(self, metrics: dict[str, Any]) -> None:
+        """Note the metrics of an epoch, and whether the machine had other work."""
+        if os.name == "posix":
+            self._load = max(self._load or 0.0, os.getloadavg()[0])
         with (self.path / "metrics.jsonl").open("a") as file:
             file.write(json.dumps(metrics) + "\n")
 
     def finish(self, result: dict[str, Any]) -> None:
         """Write the outcome; `result["status"]` is finished or failed."""
         text = json.dumps({"schema": SCHEMA, "key": self.key, **result}, indent=2)
-        write(self.path / "result.json", text + "\n")
+        durable.write(self.path / "result.json", text + "\n")
+
+    def move(self, folder: str) -> None:
+        """Bring a finished run into the archive in `folder`; of the record only weights and pictures stay."""
+        result = self.result()
+        assert result is not None
+        archived = Archived(
+            key=self.key,
+            # Where a record lay is nothing to know it by.
+            config={name: value for name, value in self.config.items() if name not in PLACES},
+            environments=_lines(self.path / "environment.jsonl"),
+            result=result,
+            load=self._load,
+            curves=columns(_lines(self.path / "metrics.jsonl")),
+        )
+        Archive(folder).append(archived, self.losses if self.losses.exists() else None)
+        for name in ("result.json", "config.yaml", "environment.jsonl", "metrics.jsonl", "losses.npy"):
+            (self.path / name).unlink(missing_ok=True)
 
     def close(self) -> None:
         """Let go of the folder; one that a refused run has left empty is removed."""
@@ -106,11 +135,8 @@ class Record:
             self.path.rmdir()
 
 
-def write(path: Path, text: str) -> None:
-    """Write a text file by rename, so that nobody ever reads half of it."""
-    temporary = path.with_suffix(path.suffix + ".tmp")
-    temporary.write_text(text)
-    temporary.replace(path)
+def _lines(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text().splitlines()]
 
 
 def environment(device: str, processes: int) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 import netrc
 import os
-import warnings
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,9 @@ class Tracker:
 
     def log(self, metrics: dict[str, Any]) -> None:
         """Take the metrics of one epoch."""
+
+    def show(self, pictures: Sequence[Path]) -> None:
+        """Take PNG files."""
 
     def finish(self, exit_code: int, summary: dict[str, Any]) -> None:
         """End the run, in every case: done, failed or interrupted."""
@@ -48,7 +51,13 @@ class WandbLogger(Logger):
     def start(self, key: str, config: dict[str, Any], group: str | None, folder: Path) -> Tracker:
         if self.mode == "disabled":
             return Tracker()
-        names = {"project": self.project, "group": group, "id": key, "name": key, "dir": str(folder)}
+        names: dict[str, Any] = {
+            "project": self.project,
+            "group": group,
+            "id": key,
+            "name": key,
+            "dir": str(folder),
+        }
         return WandbTracker(self.mode, names, config)
 
 
@@ -65,7 +74,12 @@ class WandbTracker(Tracker):
         import wandb
 
         settings = wandb.Settings(silent=True, console="off", init_timeout=CONNECT_SECONDS)
-        options = {"config": config, "resume": "allow", "settings": settings, "reinit": "finish_previous"}
+        options: dict[str, Any] = {
+            "config": config,
+            "resume": "allow",
+            "settings": settings,
+            "reinit": "finish_previous",
+        }
         if mode != "offline" and has_api_key(settings.base_url):
             try:
                 self._run = wandb.init(**names, **options, mode="online")
@@ -80,6 +94,14 @@ class WandbTracker(Tracker):
     def log(self, metrics: dict[str, Any]) -> None:
         self._guarded(lambda: self._run and self._run.log(metrics, step=metrics["epoch"]))
 
+    def show(self, pictures: Sequence[Path]) -> None:
+        self._guarded(lambda: self._run and pictures and self._run.log(self._images(pictures)))
+
+    def _images(self, pictures: Sequence[Path]) -> dict[str, Any]:
+        import wandb
+
+        return {path.stem: wandb.Image(str(path)) for path in pictures}
+
     def finish(self, exit_code: int, summary: dict[str, Any]) -> None:
         self._guarded(lambda: self._run and self._run.summary.update(summary))
         self._guarded(lambda: self._run and self._run.finish(exit_code=exit_code))
@@ -93,7 +115,8 @@ class WandbTracker(Tracker):
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, stacklevel=2)
+    # Not a warning: where those are made errors, this would end the run.
+    print(f"warning: {message}", file=sys.stderr)
 
 
 def has_api_key(base_url: str) -> bool:

@@ -7,48 +7,42 @@ from bls_bench.experiments import published
 from bls_bench.experiments.manifest import Keys
 from bls_bench.experiments.published import Published
 from bls_bench.experiments.spec import Column, Row, Table
-from bls_bench.report import statistics
+from bls_bench.records.schema import Metric
+from bls_bench.report import numbers, statistics
+from bls_bench.report.numbers import signed
 from bls_bench.report.runs import Run, Runs
 
 MISSING = "missing"
-HEADER = (
-    "Method",
-    "Accuracy %",
-    "Pruned %",
-    "Published",
-    "Difference",
-    "Against full data [95%]",
-    "Verdict",
-    "Time saved",
-    "Score~loss",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
     """One row in one column.
 
-    runs: the finished ones by seed. seeds: those that the cell was asked for. versus: the comparison
-    with full-data training, None for that itself. saving: percent of its time that was saved over the
-    seeds that both have; saving_valid: whether all of these runs had one and the same machine to themselves;
-    saving_published: the same of the hours that the paper prints, None where it prints none.
+    metric: what its column's runs are judged by, None where none is finished. runs: the finished ones by
+    seed. seeds: those that the cell was asked for. margin: of the verdict. versus: the comparison with
+    full-data training, None for that itself. saving: percent of its time that was saved over the
+    seeds that both have, None where a time is not known to be that of the run alone; saving_published: the
+    same of the hours that the paper prints, None where it prints none.
     elsewhere: what papers print of the same thing that differs from `published`.
     """
 
     row: Row
     column: Column
+    metric: Metric | None
+    margin: float | None
     runs: dict[int, Run]
     seeds: list[int]
     versus: statistics.Comparison | None
     saving: float | None
-    saving_valid: bool
     saving_published: float | None
     published: list[Published]
     elsewhere: list[Published]
 
     @property
-    def accuracy(self) -> statistics.Spread | None:
-        return statistics.spread([run.accuracy for run in self.runs.values()])
+    def last(self) -> statistics.Spread | None:
+        """The metric after the last epoch."""
+        return statistics.spread([run.last for run in self.runs.values()])
 
     @property
     def pruned_percent(self) -> float | None:
@@ -72,34 +66,36 @@ class Cell:
     def difference(self) -> float | None:
         """Ours less the published value; None where either is missing."""
         printed = next((value.number for value in self.published if value.number is not None), None)
-        return self.accuracy.mean - printed if self.accuracy and printed is not None else None
+        return self.last.mean - printed if self.last and printed is not None else None
 
     def texts(self) -> list[str]:
-        """Return the cell as text, in the order of HEADER; empty where there is nothing to say."""
+        """Return the cell as text, in the order of `header`; empty where there is nothing to say."""
         return [self.row.label, *self._measured(), *self._printed(), *self._compared()]
 
     def _measured(self) -> list[str]:
-        if self.accuracy is None:
+        if self.last is None or self.metric is None:
             return [MISSING, ""]
         lacking = f" of {len(self.seeds)} seeds" if len(self.runs) < len(self.seeds) else ""
-        return [self.accuracy.text + lacking, f"{self.pruned_percent:.1f}"]
+        return [numbers.spread(self.last, self.metric) + lacking, f"{self.pruned_percent:.1f}"]
 
     def _printed(self) -> list[str]:
         text = "; ".join(value.told for value in self.published)
         if self.elsewhere:
             text += "; but " + ", ".join(value.told for value in self.elsewhere)
-        return [text, signed(self.difference)]
+        return [text, numbers.difference(self.difference, self.metric)]
 
     def _compared(self) -> list[str]:
         texts = ["", "", "", signed(self.correlation)]
         if self.versus:
-            texts[:2] = signed(self.versus.difference), self.versus.verdict
-            if self.versus.low is not None:
-                texts[0] += f" [{signed(self.versus.low)}, {signed(self.versus.high)}]"
+            told, low, high = (
+                numbers.difference(value, self.metric)
+                for value in (self.versus.difference, self.versus.low, self.versus.high)
+            )
+            texts[:2] = f"{told} [{low}, {high}]" if low else told, self.versus.verdict or ""
             if self.versus.n < len(self.runs):
                 texts[0] += f" ({self.versus.n} pairs)"
         if self.saving is not None:
-            texts[2] = f"{round(self.saving)}%" + ("" if self.saving_valid else " (invalid)")
+            texts[2] = f"{round(self.saving)}%"
         if self.saving_published is not None:
             texts[2] = f"{texts[2]}; {round(self.saving_published)}% published".lstrip("; ")
         return texts
@@ -109,49 +105,82 @@ class Cell:
 Cells = dict[str, list[Cell]]
 
 
+def header(metric: Metric | None) -> tuple[str, ...]:
+    """Return what heads the texts of cells that are judged by a metric."""
+    return (
+        "Method",
+        numbers.label(metric),
+        "Pruned %",
+        "Published",
+        "Difference",
+        "Against full data [95%]",
+        "Verdict",
+        "Time saved",
+        "Score~loss",
+    )
+
+
 def build(table: Table, keys: Keys, runs: Runs) -> Cells:
     return {column.label: _column(table, column, keys, runs) for column in table.columns}
 
 
 def _column(table: Table, column: Column, keys: Keys, runs: Runs) -> list[Cell]:
-    def finished(row_label: str) -> dict[int, Run]:
-        cell = keys.get((row_label, column.label), {})
-        return {seed: run for seed, key in cell.items() if (run := runs.get(key)) is not None}
-
-    full = finished(table.baseline)
+    seeds = {row.label: keys.get((row.label, column.label), {}) for row in table.rows}
+    finished = {
+        label: {seed: run for seed, key in cell.items() if (run := runs.get(key)) is not None}
+        for label, cell in seeds.items()
+    }
+    metric = next((run.metric for cell in finished.values() for run in cell.values()), None)
+    full = finished.get(table.baseline, {})
     return [
-        _cell(table, row, column, finished(row.label), full, list(keys.get((row.label, column.label), {})))
+        _cell(table, row, column, metric, finished[row.label], full, list(seeds[row.label]))
         for row in table.rows
     ]
 
 
 def _cell(
-    table: Table, row: Row, column: Column, own: dict[int, Run], full: dict[int, Run], seeds: list[int]
+    table: Table,
+    row: Row,
+    column: Column,
+    metric: Metric | None,
+    own: dict[int, Run],
+    full: dict[int, Run],
+    seeds: list[int],
 ) -> Cell:
-    versus, saving, pairs = None, None, []
-    if row.label != table.baseline:
-        accuracies = [{seed: run.accuracy for seed, run in runs.items()} for runs in (own, full)]
-        versus = statistics.compare(*accuracies, table.margin)
-        pairs = [(own[seed], full[seed]) for seed in own.keys() & full.keys()]
-    if pairs:
-        saving = 100 * (1 - sum(run.seconds for run, _ in pairs) / sum(whole.seconds for _, whole in pairs))
+    versus, saving = None, None
+    margin = table.margin if table.margin is not None or metric is None else metric.margin
+    if row.label != table.baseline and metric is not None:
+        ours, whole = ({seed: run.last for seed, run in runs.items()} for runs in (own, full))
+        versus = statistics.compare(ours, whole, margin, metric.better)
+        saving = _saving([(own[seed], full[seed]) for seed in own.keys() & full.keys()])
     found = []
     if row.published is not None:
         found = published.find(table.published | column.published | row.published)
     baseline = next((row for row in table.rows if row.label == table.baseline), None)
-    timed = [run for pair in pairs for run in pair]
     return Cell(
         row=row,
         column=column,
+        metric=metric,
+        margin=margin,
         runs=own,
         seeds=seeds,
         versus=versus,
         saving=saving,
-        saving_valid=all(run.alone for run in timed) and len({run.machine for run in timed}) == 1,
         saving_published=_saving_published(table, column, row, baseline),
         published=found,
         elsewhere=published.disagreements(found),
     )
+
+
+def _saving(pairs: list[tuple[Run, Run]]) -> float | None:
+    """Return the percent of full data's time that runs save, each beside the one of its seed.
+
+    None unless all of them are known to have had one and the same machine to themselves.
+    """
+    timed = [run for pair in pairs for run in pair]
+    if not all(run.alone for run in timed) or len({run.machine for run in timed}) != 1:
+        return None
+    return 100 * (1 - sum(run.seconds for run, _ in pairs) / sum(whole.seconds for _, whole in pairs))
 
 
 def _saving_published(table: Table, column: Column, row: Row, baseline: Row | None) -> float | None:
@@ -161,10 +190,5 @@ def _saving_published(table: Table, column: Column, row: Row, baseline: Row | No
         if one is None or one.published is None:
             return None
         found = published.find(table.published | column.published | one.published | {"metric": "time_h"})
-        hours += [value.number for value in found]
+        hours += [value.number for value in found if value.number is not None]
     return 100 * (1 - hours[0] / hours[1]) if len(hours) == 2 and row is not baseline else None
-
-
-def signed(value: float | None) -> str:
-    # Adding 0 takes the sign from a zero.
-    return "" if value is None else f"{round(value, 2) + 0:+.2f}"

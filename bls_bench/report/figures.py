@@ -1,4 +1,4 @@
-"""Figures: accuracy and pruned % over a setting, and what happened over the epochs."""
+"""Figures: the metric and pruned % over a setting, and what happened over the epochs."""
 
 import math
 from statistics import fmean
@@ -14,11 +14,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bls_bench.experiments.spec import Table
-from bls_bench.report import spectra
+from bls_bench.records.schema import Metric
+from bls_bench.report import numbers, spectra
 from bls_bench.report.cells import Cell, Cells
 
 CURVES = {
-    "accuracy": "Test accuracy %",
     "pruned_percent_epoch": "Pruned % of the epoch",
     "score_loss_spearman": "Rank correlation, scores and losses",
 }
@@ -37,27 +37,28 @@ def draw(table: Table, cells: Cells) -> Figure:
 
 
 def over_setting(table: Table, cells: Cells) -> Figure:
-    """Accuracy (with the standard deviation over seeds) and pruned % against x, a row for each panel."""
+    """The metric (with the standard deviation over seeds) and pruned % against x, a row for each panel."""
     panels = list(dict.fromkeys(row.panel for row in table.rows if row.panel))
     figure, axes = plt.subplots(
         len(panels), 2, figsize=(9, 3.2 * len(panels)), squeeze=False, layout="constrained"
     )
     for panel, (left, right) in zip(panels, axes, strict=True):
         for number, column in enumerate(table.columns):
-            points = [cell for cell in cells[column.label] if cell.row.panel == panel and cell.accuracy]
-            _points(left, points, [cell.row.x for cell in points], f"C{number}", column.header)
+            points = [cell for cell in cells[column.label] if cell.row.panel == panel and cell.last]
+            at = [cell.row.x for cell in points if cell.row.x is not None]
+            _points(left, points, at, f"C{number}", column.header)
             right.plot(
-                [cell.row.x for cell in points],
+                at,
                 [cell.pruned_percent for cell in points],
                 "o-",
                 color=f"C{number}",
             )
             for full in cells[column.label]:
-                if full.row.label == table.baseline and full.accuracy:
+                if full.row.label == table.baseline and full.last:
                     # One column's dashes fill the gaps of the other's where they coincide.
                     dashes = (4 * number, (4, 4))
-                    left.axhline(full.accuracy.mean, color=f"C{number}", linestyle=dashes, linewidth=1)
-        left.set(xlabel=panel, ylabel="Accuracy %")
+                    left.axhline(full.last.mean, color=f"C{number}", linestyle=dashes, linewidth=1)
+        left.set(xlabel=panel, ylabel=numbers.label(_metric(cells)))
         right.set(xlabel=panel, ylabel="Pruned %")
     if axes[0, 0].get_legend_handles_labels()[0]:
         _explain_dashes(axes[0, 0], "full data")
@@ -66,9 +67,14 @@ def over_setting(table: Table, cells: Cells) -> Figure:
     return figure
 
 
-def _points(axes: Axes, points: list[Cell], at: list[float | None], color: str, label: str) -> None:
+def _metric(cells: Cells) -> Metric | None:
+    """Return what the first runs of a figure are judged by, as all of them have to be."""
+    return next((cell.metric for column in cells.values() for cell in column if cell.metric), None)
+
+
+def _points(axes: Axes, points: list[Cell], at: list[float], color: str, label: str) -> None:
     if points:
-        spreads = [cell.accuracy for cell in points if cell.accuracy]
+        spreads = [cell.last for cell in points if cell.last]
         axes.errorbar(
             at,
             [spread.mean for spread in spreads],
@@ -81,16 +87,16 @@ def _points(axes: Axes, points: list[Cell], at: list[float | None], color: str, 
 
 
 def over_rate(table: Table, cells: Cells) -> Figure:
-    """Accuracy (with the standard deviation over seeds) against the pruned % reached, a line a row."""
+    """The metric (with the standard deviation over seeds) against the pruned % reached, a line a row."""
     figure, axes = plt.subplots(figsize=(8, 4.8), layout="constrained")
     for number, row in enumerate(table.rows):
-        points = [cell for column in cells.values() for cell in column if cell.row == row and cell.accuracy]
-        if row.label == table.baseline:
-            for cell in points[:1]:  # the same runs in every column
-                axes.axhline(cell.accuracy.mean, color="k", linestyle="--", linewidth=1, label="full data")
-        elif points:
-            _points(axes, points, [cell.pruned_percent for cell in points], f"C{number}", row.label)
-    axes.set(xlabel="Pruned % reached", ylabel="Accuracy %")
+        points = [cell for column in cells.values() for cell in column if cell.row == row and cell.last]
+        if row.label != table.baseline:
+            reached = [cell.pruned_percent for cell in points if cell.pruned_percent is not None]
+            _points(axes, points, reached, f"C{number}", row.label)
+        elif points and points[0].last:  # the same runs in every column
+            axes.axhline(points[0].last.mean, color="k", linestyle="--", linewidth=1, label="full data")
+    axes.set(xlabel="Pruned % reached", ylabel=numbers.label(_metric(cells)))
     if axes.get_legend_handles_labels()[0]:
         axes.legend(fontsize="small")
     figure.suptitle(table.heading)
@@ -177,11 +183,13 @@ def _removed(axes: Axes, pairs: list[tuple[np.ndarray, np.ndarray]]) -> None:
 
 
 def curves(table: Table, column: str, cells: Cells) -> Figure:
-    """Accuracy, pruned % and score-loss correlation over the epochs: a line a row, the mean over seeds."""
+    """The metric, pruned % and score-loss correlation over the epochs: a line a row, the mean over seeds."""
     shown = [cell for cell in cells[column] if cell.runs]
+    metric = next(cell.metric for cell in shown if cell.metric)
+    wanted = {metric.name: f"Test {metric.name} {metric.unit}".rstrip()} | CURVES
     height = max(4, 0.5 + 0.2 * len(shown))  # of the legend
-    figure, axes = plt.subplots(1, len(CURVES), figsize=(15, height), layout="constrained")
-    for panel, (name, label) in zip(axes, CURVES.items(), strict=True):
+    figure, axes = plt.subplots(1, len(wanted), figsize=(15, height), layout="constrained")
+    for panel, (name, label) in zip(axes, wanted.items(), strict=True):
         for number, cell in enumerate(shown):
             # Ten colours, then the same ten in another style.
             _curve(panel, cell, name, color=f"C{number % 10}", linestyle=STYLES[number // 10 % len(STYLES)])
@@ -192,11 +200,11 @@ def curves(table: Table, column: str, cells: Cells) -> Figure:
 
 
 def _curve(axes: Axes, cell: Cell, name: str, **style: Any) -> None:
-    epochs = zip(*(run.metrics for run in cell.runs.values()), strict=True)
+    epochs = zip(*(run.curves[name] for run in cell.runs.values()), strict=True)
     means = {}
-    for epoch, lines in enumerate(epochs, start=1):
-        # A run has no correlation before it has scores, and no accuracy where it was not evaluated.
-        known = [line[name] for line in lines if line[name] is not None]
+    for epoch, values in enumerate(epochs, start=1):
+        # A run has no correlation before it has scores, and no metric where it was not evaluated.
+        known = [value for value in values if value is not None]
         if known:
             means[epoch] = fmean(known)
-    axes.plot(means.keys(), means.values(), label=cell.row.label, linewidth=1.2, **style)
+    axes.plot(list(means.keys()), list(means.values()), label=cell.row.label, linewidth=1.2, **style)

@@ -13,37 +13,45 @@ from bls_bench.report.section import Section
 from bls_bench.system.errors import InputError
 
 
-def render_all(results: Path, records: Path, wanted: Iterable[Table]) -> list[str]:
+def render_all(results: Path, wanted: Iterable[Table]) -> list[str]:
     """Write the files of the wanted tables, and the two pages that show all there are.
 
-    Returns a line for each record or manifest that could not be used; the other cells are rendered.
+    Returns a line for each line of an archive, or manifest, that could not be used; the other cells are
+    rendered.
     """
-    runs, problems, sections = Runs(records), [], []
-    wanted = {table.stem: table for table in wanted}
-    for table in _made(results):
-        is_wanted = wanted.pop(table.stem, None) is not None
-        try:
-            shown = _section(results, table, runs)
-        except InputError as error:
-            if str(error) not in problems:
-                problems.append(str(error))
-            continue
-        sections.append(shown)
-        if shown.empty:
-            problems.append(f"{table.stem}: no finished run in {records}")
-        if is_wanted:
-            _write(results, shown)
-    problems += [f"{stem}: nothing run yet, try {table.command}" for stem, table in sorted(wanted.items())]
-    problems += runs.problems
+    sections, problems = read(results)
+    stems = {section.stem: section for section in sections}
+    for table in wanted:
+        if table.stem in stems:
+            _write(results, stems[table.stem])
+        elif not _source(results, table).exists():
+            problems.append(f"{table.stem}: nothing run yet, try {table.command}")
     results.mkdir(parents=True, exist_ok=True)
     (results / "README.md").write_text(page.readme(sections, problems))
     (results / "report.html").write_text(page.html(sections, problems))
     return problems
 
 
+def read(results: Path) -> tuple[list[Section], list[str]]:
+    """Return the sections of all tables of which something was run, and a line for whatever is unfit."""
+    archives = {scale: Runs(results / scale) for scale in spec.SCALES}
+    sections, problems = [], []
+    for table in _made(results):
+        try:
+            shown = _section(results, table, archives[table.scale])
+        except InputError as error:
+            if str(error) not in problems:
+                problems.append(str(error))
+            continue
+        sections.append(shown)
+        if shown.empty:
+            problems.append(f"{table.stem}: no finished run in {results / table.scale}")
+    return sections, problems + [problem for runs in archives.values() for problem in runs.problems]
+
+
 def _made(results: Path) -> list[Table]:
     """Return the tables of which something was run, first those of the smallest scale."""
-    made = {}
+    made: dict[str, Table] = {}
     for scale in spec.SCALES:
         for name in spec.names():
             table = spec.load(name, scale)
@@ -66,15 +74,19 @@ def _section(results: Path, table: Table, runs: Runs) -> Section:
     return section.of_runs(table, cells.build(table, manifest.read(source), runs))
 
 
-def _write(results: Path, shown: Section) -> None:
-    texts = {
+def texts(shown: Section) -> dict[str, str]:
+    """Return a section's texts by the suffixes of their files."""
+    return {
         "md": render.markdown(shown) + (f"\n{' '.join(shown.legend)}\n" if shown.legend else ""),
         "tex": render.latex(shown),
         "csv": render.as_csv(shown),
     }
+
+
+def _write(results: Path, shown: Section) -> None:
     folder = results / "tables"
     folder.mkdir(parents=True, exist_ok=True)
-    for suffix, text in texts.items():
+    for suffix, text in texts(shown).items():
         (folder / f"{shown.stem}.{suffix}").write_text(text)
     if shown.figure:
         folder = results / "figures"

@@ -7,8 +7,8 @@ from typing import Any
 from bls_bench.experiments import published
 from bls_bench.experiments.published import Published
 from bls_bench.experiments.spec import Row, Table
+from bls_bench.records.schema import environment_fault
 from bls_bench.report.cells import MISSING
-from bls_bench.report.reading import check_environment
 from bls_bench.report.runs import SPARE_LOAD, machine
 from bls_bench.report.section import Block, Section, doubts, versions
 from bls_bench.system.errors import InputError
@@ -47,7 +47,9 @@ def read(file: Path) -> dict[str, Any]:
     lacking += [key for key, *_ in BACKBONES if key not in costs.get("step_seconds", ())]
     if lacking:
         raise InputError(f"{file} does not say {', '.join(lacking)}: {AGAIN}")
-    check_environment(file, costs["environment"], remedy=AGAIN)
+    fault = environment_fault(costs["environment"])
+    if fault:
+        raise InputError(f"{file} {fault}: {AGAIN}")
     return costs
 
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from bls_bench.report.cells import MISSING
 from bls_bench.report.render import markdown
-from bls_bench.report.section import LEGEND, Block, Section
+from bls_bench.report.section import Block, Section, legend
 
 STYLE = """
 body { font: 15px/1.45 sans-serif; margin: 2em auto; max-width: 1250px; padding: 0 1em; color: #222 }
@@ -26,13 +26,14 @@ code { background: #f3f3f3; padding: .1em .3em } img { max-width: 100% }
 
 def readme(sections: list[Section], problems: list[str]) -> str:
     """Return results/README.md."""
+    explained = legend(metric for section in sections for metric in section.metrics)
     lines = [
         "# Results",
         "",
-        "The papers' tables beside our own runs, made from the records in `runs/` by `make tables`. It "
+        "The papers' tables beside our own runs, made from the archives in this folder by `make tables`. It "
         "also writes `report.html`: the same with curves, in one file. More on every term: `docs/tables.md`.",
         "",
-        *(f"- {sentence}" for sentence in LEGEND),
+        *(f"- {sentence}" for sentence in explained),
         "",
     ]
     for section in sections:
@@ -50,11 +51,12 @@ def html(sections: list[Section], problems: list[str]) -> str:
     contents = "".join(
         f'<li><a href="#{section.stem}">{escape(section.heading)}</a></li>' for section in sections
     )
+    explained = legend(metric for section in sections for metric in section.metrics)
     told = "".join(f"<li>{escape(problem)}</li>" for problem in problems)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>bls_bench: results</title>'
         f"<style>{STYLE}</style></head><body>\n<h1>Results</h1>\n<ul>{contents}</ul>\n"
-        f'<p class="small">{escape(" ".join(LEGEND))}</p>\n'
+        f'<p class="small">{escape(" ".join(explained))}</p>\n'
         + "".join(map(_section, sections))
         + (f"<h2>Not shown</h2><ul>{told}</ul>" if problems else "")
         + "</body></html>\n"

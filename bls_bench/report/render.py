@@ -46,6 +46,9 @@ def latex(section: Section) -> str:
         _latex_line(header),
     ]
     for block in section.blocks:
+        if block.header != header:
+            header = block.header
+            lines += [r"\midrule", _latex_line(header)]
         lines += [
             r"\midrule",
             rf"\multicolumn{{{len(header)}}}{{l}}{{\emph{{{block.caption.translate(LATEX)}}}}} \\",
@@ -61,7 +64,9 @@ def _latex_line(texts: Any) -> str:
 def as_csv(section: Section) -> str:
     """Return a line for each cell, empty where a value is missing."""
     out = io.StringIO()
-    writer = csv.DictWriter(out, list(section.lines[0]), lineterminator="\n")
+    # Lines that are judged by different metrics have columns of their own.
+    names = dict.fromkeys(name for line in section.lines for name in line)
+    writer = csv.DictWriter(out, list(names), lineterminator="\n")
     writer.writeheader()
     writer.writerows({name: _plain(value) for name, value in line.items()} for line in section.lines)
     return out.getvalue()

@@ -1,4 +1,6 @@
-"""The records of finished runs, read back."""
+"""The finished runs of an archive, read back."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,53 +9,38 @@ from typing import Any
 
 import numpy as np
 
-from bls_bench.report.reading import AGAIN, check_environment, config, demand, json_lines, load, losses
+from bls_bench.records import schema
+from bls_bench.records.archive import Archive, Archived
+from bls_bench.records.schema import Metric
 from bls_bench.system.errors import InputError
 
-# The version of the records that this module reads: records.SCHEMA, not imported since that needs torch.
-SCHEMA = 1
 # A run has the machine to itself while the load average is at most its threads and this much more.
 SPARE_LOAD = 0.5
-# What is read of result.json, and, where it may be null, of each epoch's line.
-RESULT = (
-    "accuracy_last",
-    "accuracy_best",
-    "pruned_percent",
-    "epochs",
-    "num_samples",
-    "train_seconds",
-    "select_seconds",
-)
-METRICS = ("accuracy", "pruned_percent_epoch", "score_loss_spearman")
-# Where the pruners live that ask no scorer: what a scorer would have told them is no property of theirs.
-SCORELESS = ("bls_bench.pruning.pruner.", "bls_bench.pruning.pruners.random.", "bls_bench.static.")
 
 
-@dataclass(frozen=True)
-class Run:
-    """A finished run. config, result, metrics, environments: the contents of its files.
+@dataclass(frozen=True, kw_only=True)
+class Run(Archived):
+    """A finished run as the tables read it.
 
-    load: the load average that only the runner of the tables notes. losses: (2, epochs, N) float32, see
-    bls_bench.records.loss_table. Both are None where they were not kept.
+    losses: (2, epochs, N) float32, see bls_bench.records.loss_table; None where they were not kept.
     """
 
-    path: Path
-    config: dict[str, Any]
-    result: dict[str, Any]
-    metrics: list[dict[str, Any]]
-    environments: list[dict[str, Any]]
-    load: float | None
     losses: np.ndarray | None
 
     @property
-    def accuracy(self) -> float:
-        """Accuracy on the test data after the last epoch, in percent."""
-        return self.result["accuracy_last"]
+    def metric(self) -> Metric:
+        """What its task is judged by."""
+        return schema.metrics(self.result)[0]
 
     @property
-    def accuracy_best(self) -> float:
-        """Accuracy of the best epoch, chosen by looking at the test data: told, never compared."""
-        return self.result["accuracy_best"]
+    def last(self) -> float:
+        """The metric on the test data after the last epoch."""
+        return self.result[self.metric.last]
+
+    @property
+    def best(self) -> float:
+        """The metric of the best epoch, chosen by looking at the test data: told, never compared."""
+        return self.result[self.metric.top]
 
     @property
     def pruned_percent(self) -> float:
@@ -76,10 +63,10 @@ class Run:
 
         None where the pruner uses no scores, or nothing is known of the losses.
         """
-        if self.config["pruner"]["_target_"].startswith(SCORELESS):
+        if not self.result["uses_scores"]:
             return None
-        half = [line["score_loss_spearman"] for line in self.metrics[len(self.metrics) // 2 :]]
-        known = [value for value in half if value is not None]
+        column = self.curves["score_loss_spearman"]
+        known = [value for value in column[len(column) // 2 :] if value is not None]
         return fmean(known) if known else None
 
     @property
@@ -99,83 +86,45 @@ class Run:
 
 
 class Runs:
-    """All records below a folder, read when asked for; `problems` grows by a line for each that is unfit."""
+    """The runs of one archive, read when asked for."""
 
-    def __init__(self, root: Path) -> None:
-        self.problems: list[str] = []
-        self._folders: dict[str, list[Path]] = {}
+    def __init__(self, folder: Path) -> None:
+        self._archive = Archive(folder)
         self._read: dict[str, Run | None] = {}
-        for file in sorted(root.rglob("config.yaml")):
-            self._folders.setdefault(file.parent.name, []).append(file.parent)
+        self._unfit: dict[str, None] = {}
 
     def get(self, key: str) -> Run | None:
-        """Return a run; None if it is not there, not finished or unfit, which `problems` then tells."""
+        """Return a run; None if it is not there or unfit, which `problems` then tells."""
         if key not in self._read:
             self._read[key] = None
             try:
-                self._read[key] = self._find(key)
+                found = self._archive.get(key)
+                if found:
+                    kept = losses(self._archive.losses(key), found.result)
+                    self._read[key] = Run(**vars(found), losses=kept)
             except InputError as error:
-                self.problems.append(str(error))
+                self._unfit[str(error)] = None
         return self._read[key]
 
-    def _find(self, key: str) -> Run | None:
-        found = [read(folder) for folder in self._folders.get(key, [])]
-        runs = [run for run in found if run is not None]
-        for run in runs[1:]:
-            if _numbers(run) != _numbers(runs[0]):
-                raise InputError(
-                    f"{run.path} and {runs[0].path} are records of one key and differ: delete one"
-                )
-        return runs[0] if runs else None
+    @property
+    def problems(self) -> list[str]:
+        """A line for each damaged line of the archive, and for each run asked for that was unfit."""
+        return [*self._archive.problems, *self._unfit]
+
+
+def losses(file: Path, result: dict[str, Any]) -> np.ndarray | None:
+    """Map the losses that a run kept, (2, epochs, N) float32; None where it kept none."""
+    if not file.exists():
+        return None
+    try:
+        found = np.load(file, mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        found = np.empty(0)
+    if found.shape != (2, result["epochs"], result["num_samples"]):
+        raise InputError(f"{file} is cut short or of another run: delete it to train the run again")
+    return found
 
 
 def machine(environment: dict[str, Any]) -> str:
     system = environment["platform"].partition("-")[0]
     return f"{environment['device_name']}, {environment['cpu_count']} CPUs, {system}"
-
-
-def read(folder: Path) -> Run | None:
-    """Read a record; None for a run that is not over.
-
-    Raises InputError naming the file that is cut short, of another schema, or tells of a failed run.
-    """
-    file = folder / "result.json"
-    if not file.exists():
-        return None
-    (result,) = json_lines(file, whole=True)
-    if result.get("schema") != SCHEMA:
-        raise InputError(f"{file} has schema {result.get('schema')}, this version reads {SCHEMA}")
-    if result.get("key") != folder.name:
-        raise InputError(f"{file} is of run {result.get('key')}, its folder is named otherwise")
-    if result.get("status") != "finished":
-        raise InputError(f"{file} tells of a {result.get('status')} run: {result.get('error')}")
-    demand(file, result, RESULT)
-    metrics = json_lines(folder / "metrics.jsonl")
-    if len(metrics) != result["epochs"]:
-        raise InputError(
-            f"{folder / 'metrics.jsonl'} is cut short: {len(metrics)} of {result['epochs']} epochs"
-        )
-    for line in metrics:
-        demand(folder / "metrics.jsonl", line, METRICS, or_null=True)
-    environments = json_lines(folder / "environment.jsonl")
-    if not environments:
-        raise InputError(f"{folder / 'environment.jsonl'} is empty: {AGAIN}")
-    for line in environments:
-        check_environment(folder / "environment.jsonl", line)
-    return Run(
-        path=folder,
-        config=config(folder / "config.yaml"),
-        result=result,
-        metrics=metrics,
-        environments=environments,
-        load=load(folder / "load.json"),
-        losses=losses(folder / "losses.npy", result),
-    )
-
-
-def _numbers(run: Run) -> list[Any]:
-    """Return what two records of one run must agree in: all but times."""
-    return [
-        {key: value for key, value in line.items() if not key.endswith("seconds")}
-        for line in (run.result, *run.metrics)
-    ]

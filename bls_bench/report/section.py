@@ -10,22 +10,33 @@ from matplotlib.figure import Figure
 
 from bls_bench.experiments.published import Published
 from bls_bench.experiments.spec import Table
-from bls_bench.report import figures, spectra
-from bls_bench.report.cells import HEADER, Cell, Cells
-from bls_bench.report.reading import VERSIONS
+from bls_bench.records.schema import VERSIONS, Metric
+from bls_bench.report import figures, numbers, spectra
+from bls_bench.report.cells import Cell, Cells, header
 
 LEGEND = (
-    "Accuracy: after the last epoch, mean ± sample standard deviation over n seeds.",
     "Published: value / pruned % (source); a question mark for a doubtful one, a dash for a cell left open, "
     '"but" for what papers print otherwise; Difference: ours less it.',
     "Against full data: mean of the differences at equal seeds with its 95% t interval.",
     "Verdict: lossless if two one-sided tests put that within the margin (p < 0.05); if not, worse or better "
     "if the interval lies on one side of zero; else, and always below 3 seeds, not enough seeds.",
-    "Time saved: of training, selection and scoring runs; invalid unless all runs are known to have had one "
+    "Time saved: of training, selection and scoring runs; left out unless all runs are known to have had one "
     "machine alone.",
     "Score~loss: rank correlation of the scores used with the losses then seen, mean over the last half; "
     "empty where no scores are used.",
 )
+
+
+def legend(metrics: Iterable[Metric]) -> tuple[str, ...]:
+    """Say how to read cells that are judged by the metrics."""
+    metrics = list(dict.fromkeys(metrics))
+    names = ", ".join(map(numbers.title, metrics)) or numbers.title(None)
+    lower = [numbers.title(metric) for metric in metrics if metric.better == "lower"]
+    return (
+        f"{names}: after the last epoch, mean ± sample standard deviation over n seeds.",
+        *LEGEND,
+        *([f"Lower values are better: {', '.join(lower)}."] if lower else []),
+    )
 
 
 @dataclass(frozen=True)
@@ -41,9 +52,9 @@ class Block:
 class Section:
     """One table with all that belongs to it.
 
-    stem: the name of its files. legend: how to read it, the same for many tables; remarks: what it alone
-    needs; doubts: of published values. lines: of the CSV file. command: what makes it; provenance: where
-    its numbers come from.
+    stem: the name of its files. metrics: what its runs are judged by. legend: how to read it, the same for
+    many tables; remarks: what it alone needs; doubts: of published values. lines: of the CSV file.
+    command: what makes it; provenance: where its numbers come from.
     figure: draws the one that the pages show. curves: draw more for report.html, by their titles.
     empty: whether all of it is still to be run.
     """
@@ -57,6 +68,7 @@ class Section:
     lines: list[dict[str, Any]]
     command: str
     provenance: list[str]
+    metrics: Sequence[Metric] = ()
     figure: Callable[[], Figure] | None = None
     curves: dict[str, Callable[[], Figure]] = field(default_factory=dict)
     empty: bool = False
@@ -67,19 +79,27 @@ def of_runs(table: Table, cells: Cells) -> Section:
     every = [cell for column in cells.values() for cell in column]
     shown = [column for column in table.columns if any(cell.runs for cell in cells[column.label])]
     seeds = sorted({seed for cell in every for seed in cell.seeds})
+    metrics = list(dict.fromkeys(cell.metric for cell in every if cell.metric))
+    # Columns in which nothing was run are headed as the others.
+    usual = metrics[0] if metrics else None
     return Section(
         stem=table.stem,
         heading=table.heading,
         blocks=[
-            Block(column.header, HEADER, [cell.texts() for cell in cells[column.label]])
+            Block(
+                column.header,
+                header(cells[column.label][0].metric or usual),
+                [cell.texts() for cell in cells[column.label]],
+            )
             for column in table.columns
         ],
-        legend=LEGEND,
+        legend=legend(metrics),
         remarks=_remarks(table, every),
         doubts=doubts(value for cell in every for value in cell.published),
-        lines=[_line(cell) for cell in every],
+        lines=[_line(cell, cell.metric or usual) for cell in every],
         command=f"{table.command} SEEDS={','.join(map(str, seeds))}",
         provenance=_provenance(table, every),
+        metrics=metrics,
         figure=partial(figures.draw, table, cells) if table.kind != "table" else None,
         curves={
             f"{column.header}, over the epochs": partial(figures.curves, table, column.label, cells)
@@ -92,7 +112,12 @@ def of_runs(table: Table, cells: Cells) -> Section:
 def _remarks(table: Table, cells: list[Cell]) -> list[str]:
     sentences = []
     if table.kind in ("table", "figure", "rates"):
-        sentences.append(f"Margin of the verdict: {table.margin} points.")
+        margins = dict.fromkeys(
+            numbers.margin(cell.margin, cell.metric)
+            for cell in cells
+            if cell.metric and cell.margin is not None
+        )
+        sentences += [f"Margin of the verdict: {margin}." for margin in margins]
     if table.scale != "paper":
         sentences.append(
             f"At SCALE={table.scale} other data and models stand in for the paper's: the difference to the "
@@ -119,7 +144,7 @@ def _provenance(table: Table, cells: list[Cell]) -> list[str]:
     threads = each(environment["threads"] for environment in environments)
     epochs = each(run.result["epochs"] for run in runs)
     return [
-        f"{len({run.path for run in runs})} runs of {epochs} epochs on "
+        f"{len({run.key for run in runs})} runs of {epochs} epochs on "
         f"{each(run.result['num_samples'] for run in runs)} samples.",
         f"Trained: {each(cell.column.header for cell in cells if cell.runs)}.",
         f"Machine: {each(run.machine for run in runs)}, device "
@@ -138,17 +163,17 @@ def each(values: Iterable[object]) -> str:
     return ", ".join(map(str, sorted(set(values), key=lambda value: (type(value).__name__, value))))
 
 
-def _line(cell: Cell) -> dict[str, Any]:
-    versus, accuracy = cell.versus, cell.accuracy
+def _line(cell: Cell, metric: Metric | None) -> dict[str, Any]:
+    versus, last, name = cell.versus, cell.last, metric.name if metric else "result"
     return {
         "column": cell.column.label,
         "trained": cell.column.stand_in,
         "method": cell.row.label,
         "n": len(cell.runs),
         "seeds_wanted": len(cell.seeds),
-        "accuracy_last": accuracy and accuracy.mean,
-        "accuracy_last_std": accuracy and accuracy.std,
-        "accuracy_best": fmean(run.accuracy_best for run in cell.runs.values()) if cell.runs else None,
+        f"{name}_last": last and last.mean,
+        f"{name}_last_std": last and last.std,
+        f"{name}_best": fmean(run.best for run in cell.runs.values()) if cell.runs else None,
         "pruned_percent": cell.pruned_percent,
         "pruned_percent_with_scoring": cell.pruned_percent_with_scoring,
         "published": "; ".join(value.value for value in cell.published),
@@ -166,6 +191,5 @@ def _line(cell: Cell) -> dict[str, Any]:
         "verdict": versus and versus.verdict,
         "time_saved_percent": cell.saving,
         "published_time_saved_percent": cell.saving_published,
-        "time_valid": cell.saving_valid if cell.saving is not None else None,
         "score_loss_correlation": cell.correlation,
     }

@@ -32,10 +32,11 @@ def kept(cell: Cell) -> list[Run]:
 
 
 def series(run: Run) -> tuple[np.ndarray, np.ndarray]:
-    """Return S and N, (M, epochs) float64 each, of the M samples that no epoch left out.
+    """Return S and N, (M, epochs) float64 each, of the M samples that no epoch left out; for one of `kept`.
 
     B is the share that each process had of the batch; the shorter last batch of an epoch is taken as whole.
     """
+    assert run.losses is not None
     own, batch = (table[:, np.isfinite(table).all(0)].T.astype(np.float64) for table in run.losses)
     scaled = own / (run.config["trainer"]["batch_size"] / run.environments[-1]["processes"])
     return scaled, batch - scaled

@@ -37,7 +37,10 @@ def influences(observed: Observations) -> tuple[Tensor, Tensor]:
 
 def second_moment(rows: Tensor) -> Tensor:
     """Return the mean of x x^T over the (n, k) rows x, (k, k) float64."""
-    return sum(block.T @ block for block in map(torch.Tensor.double, rows.split(BLOCK))) / len(rows)
+    total = torch.zeros(rows.shape[1], rows.shape[1], dtype=torch.float64)
+    for block in rows.split(BLOCK):
+        total += block.double().T @ block.double()
+    return total / len(rows)
 
 
 def solved(matrix: Tensor, rows: Tensor) -> Tensor:

@@ -92,8 +92,8 @@ class StaticPruner(Pruner):
             )
 
     @property
-    def exact(self) -> bool:
-        return True
+    def wanted_share(self) -> float:
+        return self.target
 
     def expected_percent(self, num_epochs: int, below_mean: float = 0.5) -> float:
         return 100 * self.target
@@ -102,6 +102,7 @@ class StaticPruner(Pruner):
         """Raise ValueError if nothing has been chosen."""
         if self._chosen is None:
             raise ValueError(f"{type(self).__name__} needs its scoring run first: train by bls_bench.train")
+        assert self._weights is not None
         kept = marked(self._chosen, epoch.num_samples)
         if bool((self._weights == 1).all()):
             return Selection.of(kept, epoch.generator)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a run between two steps, after a checkpoint."""
+"""Ctrl-C, SIGTERM and what else asks a run to stop end it between two steps, after a checkpoint."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from typing import Any
 
 from bls_bench.system.lazy import torch
 
+# SIGHUP: the terminal is gone; SIGUSR1: Slurm's notice before its time is up. Windows has neither.
+STOPPING = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1") if hasattr(signal, name)
+]
 # Under several processes the signal must be agreed on, which waits for the device: not at every step.
 AGREE_EVERY = 20
 
@@ -28,14 +32,14 @@ class Interrupted(KeyboardInterrupt):
 
 
 class StopSignal:
-    """Notes the first SIGINT or SIGTERM within a `with` block; a second one acts as it always does."""
+    """Notes the first of the signals STOPPING within a `with` block; a second one acts as it always does."""
 
     def __init__(self) -> None:
         self.number = 0
         self._previous: dict[int, object] = {}
 
     def __enter__(self) -> StopSignal:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in STOPPING:
             self._previous[number] = signal.signal(number, self._note)
         return self
 

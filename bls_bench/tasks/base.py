@@ -55,10 +55,14 @@ class Task(Part):
 
 
 class Model(Part):
-    """Settings of a family of models. needs: what the data set has to give; gives: what the task can ask."""
+    """Settings of a family of models. needs: what the data set has to give."""
 
     needs: ClassVar[frozenset[str]] = frozenset()
-    gives: ClassVar[frozenset[str]] = frozenset()
+
+    @property
+    def gives(self) -> frozenset[str]:
+        """What the task can ask of it as it is set."""
+        return frozenset()
 
     def build(self, info: Any) -> nn.Module:
         """Return a model with weights from torch's global generator, for data of this `info`.

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from bls_bench.system.streams import stream
+
+if TYPE_CHECKING:
+    from bls_bench.data.base import Data
 
 
 class Loss(NamedTuple):
@@ -51,6 +55,13 @@ class Measure:
         """Take in a batch; without gradients, the model in evaluation mode."""
         raise NotImplementedError
 
+    def generate(self, model: nn.Module) -> None:
+        """Take in what the model makes of nothing, after the last batch; all processes make this call.
+
+        By default there is nothing of that kind. A model in parts runs on all processes at once, so each has
+        to call it as often as the others.
+        """
+
     def state(self) -> Any:
         """Return what this process has seen, as something that can be pickled, on the CPU."""
         raise NotImplementedError
@@ -65,7 +76,12 @@ class Measure:
 
 
 class Objective(nn.Module):
-    """What a run of a task trains towards. It may own modules, such as a teacher; they are checkpointed."""
+    """What a run of a task trains towards. It may own modules, such as a teacher; they are checkpointed.
+
+    measured_at_once: the samples of a batch that is measured, by each process.
+    """
+
+    measured_at_once: int = 512
 
     def watch(self, model: nn.Module, wanted: frozenset[str]) -> None:
         """See the bare model once, before training, for signals that its output does not tell.
@@ -85,12 +101,20 @@ class Objective(nn.Module):
         """Return logits (b, C) and the features (b, d) before them; for tasks that give `outputs`."""
         raise NotImplementedError
 
+    def show(self, model: nn.Module, data: Data, folder: Path) -> None:
+        """Draw what the trained model does, as PNG files in `folder`; by default nothing.
+
+        model: the bare one that counts, in evaluation mode, without gradients. Process 0 alone makes this
+        call, at the end of a run.
+        """
+
 
 class MeanMeasure(Measure):
     """A metric that is the mean of one number a sample."""
 
     def __init__(self, name: str) -> None:
-        self.name, self._total, self._count = name, 0.0, 0
+        self.name, self._count = name, 0
+        self._total: Tensor | float = 0.0
 
     def values(self, model: nn.Module, batch: Any) -> Tensor:
         """Return the (b,) numbers of a batch."""

@@ -106,14 +106,38 @@ def test_end_epoch_after_a_break_scores_at_once():
 
 @pytest.mark.parametrize("loader", [DataLoader, torch.utils.data.DataLoader])
 @pytest.mark.parametrize("skipped", [{0}, {1, 2, 7}, {12}, set(range(13))])
-def test_a_batch_without_an_update_does_not_shift_the_next(loader, skipped):
+def test_a_skipped_batch_does_not_shift_the_next(loader, skipped):
     handler = InfoBatch(Planted(N), 5)
     trained = []
     for number, (indices, losses) in enumerate(loader_of(handler, loader)):
-        if number not in skipped:
+        if number in skipped:
+            handler.skip()
+            handler.skip()  # there is nothing left to skip: nothing happens
+            with pytest.raises(RuntimeError, match="updated or skipped already"):
+                handler.update(losses)
+        else:
             handler.update(losses)
             trained.append(indices)
-    handler.end_epoch()
+    expect(handler.scores, planted(N), trained)
+    assert handler.epoch == 1
+
+
+@pytest.mark.parametrize("loader", [DataLoader, torch.utils.data.DataLoader])
+def test_a_batch_read_and_left_out_without_a_word_is_refused(loader):
+    handler = InfoBatch(Planted(N), 5)
+    trained = []
+    for number, (indices, losses) in enumerate(loader_of(handler, loader)):
+        if number == 4:
+            continue
+        if number == 5:
+            with pytest.raises(RuntimeError, match="16 samples were read before this batch"):
+                handler.update(losses)
+            with pytest.raises(RuntimeError, match="16 samples were read before this batch"):
+                handler.weighted(losses)
+            handler.skip()  # both of them
+        else:
+            handler.update(losses)
+            trained.append(indices)
     expect(handler.scores, planted(N), trained)
 
 
@@ -124,6 +148,8 @@ def test_bls_with_skipped_updates():
         if number % 3:
             handler.update(losses.mean())
             expected[indices] = losses.mean()
+        else:
+            handler.skip()
     assert torch.equal(handler.scores, expected)
 
 
@@ -132,7 +158,7 @@ def test_validation_between_batches():
     for loader in (DataLoader, torch.utils.data.DataLoader):
         handler = InfoBatch(Planted(N), 5)
         other = loader(Planted(50), batch_size=16, generator=torch.Generator())
-        same = loader(handler, batch_size=16, generator=torch.Generator())
+        same = torch.utils.data.DataLoader(handler, batch_size=16, generator=torch.Generator())
         for number, (_, losses) in enumerate(loader_of(handler, loader)):
             assert sum(len(x) for x, _ in other) == 50
             handler.update(losses)
@@ -142,13 +168,18 @@ def test_validation_between_batches():
 
 
 def test_another_look_at_the_handler_never_passes_for_the_batch_in_hand():
+    """A loader of ours knows its batch whatever else reads; of torch's own that is not known any more."""
     handler = InfoBatch(Planted(N), 5)
-    for loader in (DataLoader, torch.utils.data.DataLoader):
-        same = loader(handler, batch_size=16, generator=torch.Generator())
-        _, losses = next(iter(loader_of(handler, loader)))
-        next(iter(same))
-        with pytest.raises(RuntimeError, match="not known which samples"):
-            handler.update(losses)
+    same = torch.utils.data.DataLoader(handler, batch_size=16, generator=torch.Generator())
+    indices, losses = next(iter(loader_of(handler)))
+    next(iter(same))
+    handler.update(losses)
+    handler.end_epoch()
+    expect(handler.scores, planted(N), [indices])
+    _, losses = next(iter(loader_of(handler, torch.utils.data.DataLoader)))
+    next(iter(same))
+    with pytest.raises(RuntimeError, match=r"evaluate on handler\.dataset"):
+        handler.update(losses)
 
 
 def test_a_second_iterator_ends_the_first():
@@ -180,15 +211,14 @@ def test_of_torchs_own_loader_a_stale_iterator_is_not_known():
 
 @pytest.mark.parametrize("cls", [DataLoader, torch.utils.data.DataLoader])
 def test_reading_ahead_is_found_out(cls):
-    """A loop one batch behind its loader cannot be told from a skipped update, until the loader runs out."""
+    """A loop one batch behind its loader is refused at its first update, before any score is wrong."""
     handler = bls(InfoBatch(Planted(N), 5))
     batches = iter(loader_of(handler, cls))
     _, losses = next(batches)
-    with pytest.raises(RuntimeError, match="reads batches ahead"):
-        while True:
-            following = next(batches, None)
-            handler.update(losses.mean())
-            _, losses = following
+    next(batches)
+    with pytest.raises(RuntimeError, match="16 samples were read before this batch"):
+        handler.update(losses.mean())
+    assert handler.epoch == handler.progress == handler.pruned_percent == 0
 
 
 @pytest.mark.parametrize("drop_last", [False, True])
@@ -228,7 +258,7 @@ def test_one_update_a_batch():
     handler = InfoBatch(Planted(N), 5)
     for _, losses in loader_of(handler):
         total = handler.update(losses)
-        with pytest.raises(RuntimeError, match="updated already"):
+        with pytest.raises(RuntimeError, match="updated or skipped already"):
             handler.update(losses + 1)
         assert handler.weighted(losses) == total  # the last batch's, too
     expect(handler.scores, planted(N), [torch.arange(N)])

@@ -47,7 +47,7 @@ def test_a_loader_that_accelerate_prepares_is_found_out():
     accelerate = pytest.importorskip("accelerate")
     handler = bls(InfoBatch(Planted(203), 5))
     loader = accelerate.Accelerator(cpu=True).prepare(loader_of(handler))
-    with pytest.raises(RuntimeError, match="reads batches ahead"):
+    with pytest.raises(RuntimeError, match="were read before this batch"):
         for _, losses in loader:
             handler.update(losses.mean())
 

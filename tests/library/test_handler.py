@@ -76,6 +76,7 @@ class TestUpdate:
         before = handler.scores.clone()
         for _, losses in loader:
             assert handler.weighted(losses * 3) == handler.weighted(losses * 3)
+            handler.skip()
         assert torch.equal(handler.scores, before)
 
 
@@ -84,7 +85,7 @@ class TestWhatAHandlerTells:
         handler, loader = weighted_handler()
         assert torch.equal(handler.weights, torch.ones(N))
         batches = iter(loader)
-        next(batches)
+        handler.update(next(batches)[1])
         selection = handler.state.selection
         expected = torch.zeros(N)
         expected[selection.indices] = selection.weights
@@ -339,7 +340,7 @@ class TestBadInput:
         with pytest.raises(TypeError, match="BLS wraps a pruner such as InfoBatch"):
             BLS(Planted(N))
         handler = InfoBatch(Planted(N), 5)
-        next(iter(loader_of(handler)))
+        handler.update(next(iter(loader_of(handler)))[1])
         with pytest.raises(ValueError, match="before its first epoch"):
             BLS(handler)
         for wrong in ({"alpha": 1.1}, {"alpha": float("nan")}, {"init": "one"}):

@@ -1,15 +1,15 @@
-"""Records as the train command writes them, made without training."""
+"""Records as the train command archives them, made without training."""
 
-import json
 from pathlib import Path
 
-import yaml
-
 from bls_bench.experiments import spec
+from bls_bench.records.archive import Archive, Archived
+from bls_bench.records.schema import SCHEMA, Metric
 
 FIXTURE = Path(__file__).parent / "fixture"
 EXPECTED = Path(__file__).parent / "expected"
 
+ACCURACY = Metric("accuracy", "higher", "%", 0.5)
 ENVIRONMENT = {
     "device": "cpu",
     "device_name": "x86_64",
@@ -27,40 +27,42 @@ ENVIRONMENT = {
 }
 
 
-def write_record(root, key, accuracy, pruned=0.0, seconds=10.0, load=None, **result):
-    """Write the record of a run of two epochs; `load` is what the runner of the tables noted."""
-    folder = Path(root) / key
-    folder.mkdir(parents=True)
-    pruner = {"_target_": "bls_bench.pruning.pruners.infobatch.InfoBatchPruner"}
-    config = {"pruner": pruner, "scorer": {"alpha": 0.5}, "trainer": {"batch_size": 32}}
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    (folder / "environment.jsonl").write_text(json.dumps(ENVIRONMENT) + "\n")
-    lines = [
-        {
-            "epoch": epoch,
-            "accuracy": accuracy - 5 * (1 - epoch),
-            "pruned_percent_epoch": pruned * 2 * epoch,
-            "score_loss_spearman": [None, 0.25][epoch],
-        }
-        for epoch in (0, 1)
-    ]
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+def archived(
+    key, /, value=78.0, pruned=0.0, seconds=10.0, load=None, starts=1, metric=ACCURACY, curves=None, **result
+):
+    """Return the record of a run of two epochs; `value` is its metric after the last one."""
     content = {
-        "schema": 1,
+        "schema": SCHEMA,
         "key": key,
         "status": "finished",
-        "accuracy_last": accuracy,
-        "accuracy_best": accuracy + 0.5,
+        "metrics": [metric._asdict()],
+        "uses_scores": True,
+        metric.last: value,
+        metric.top: value + 0.5,
         "pruned_percent": pruned,
         "epochs": 2,
         "num_samples": 100,
         "train_seconds": seconds,
         "select_seconds": 0.0,
     }
-    (folder / "result.json").write_text(json.dumps(content | result, indent=2) + "\n")
-    if load is not None:
-        (folder / "load.json").write_text(json.dumps({"load": load}) + "\n")
-    return folder
+    columns = {
+        metric.name: [value - 5, value],
+        "pruned_percent_epoch": [0.0, pruned * 2],
+        "score_loss_spearman": [None, 0.25],
+    }
+    return Archived(
+        key=key,
+        config={"pruner": {"_target_": "infobatch"}, "scorer": {"alpha": 0.5}, "trainer": {"batch_size": 32}},
+        environments=[ENVIRONMENT] * starts,
+        result=content | result,
+        load=load,
+        curves=columns | (curves or {}),
+    )
+
+
+def write_record(folder, key, /, value=78.0, **fields):
+    """Put a run into the archive of a folder."""
+    Archive(folder).append(archived(key, value, **fields))
 
 
 def use_fixture_tables(monkeypatch):

@@ -5,6 +5,7 @@ import runpy
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,7 +13,8 @@ import pytest
 
 import bls_bench
 from bls_bench.experiments import manifest, spec
-from bls_bench.report import cells, figures
+from bls_bench.records.archive import RUNS, Archive
+from bls_bench.report import cells, figures, numbers
 from bls_bench.report.figures import predicted_correlation
 from bls_bench.report.output import render_all
 from bls_bench.report.runs import Runs
@@ -38,7 +40,7 @@ def rendered(tmp_path_factory):
     folder = shutil.copytree(FIXTURE, tmp_path_factory.mktemp("rendered") / "results")
     with pytest.MonkeyPatch.context() as monkeypatch:
         use_fixture_tables(monkeypatch)
-        assert render_all(folder, folder / "runs", tables()) == []
+        assert render_all(folder, tables()) == []
     return folder
 
 
@@ -50,17 +52,18 @@ def test_files_are_exactly_as_expected(rendered, name):
 
 
 def test_rendering_again_changes_no_byte(rendered, results):
-    render_all(results, results / "runs", tables())
+    render_all(results, tables())
     files = [path.relative_to(results) for path in sorted(results.rglob("*")) if path.is_file()]
     assert all((results / file).read_bytes() == (rendered / file).read_bytes() for file in files)
     assert {"curve.digits.png", "curve.digits.pdf", "report.html"} <= {file.name for file in files}
 
 
 def test_a_damaged_record_costs_its_own_cell_only(results):
-    (results / "runs" / "info1" / "result.json").write_text("{")
-    problems = render_all(results, results / "runs", tables())
+    file = results / "digits" / RUNS
+    file.write_text(file.read_text().replace('"info1"', '"info9"'))
+    problems = render_all(results, tables())
     assert len(problems) == 1
-    assert str(results / "runs" / "info1" / "result.json") in problems[0]
+    assert f"{file}, line 6: damaged" in problems[0]
     text = (results / "README.md").read_text()
     assert "| Full | 78.17 ± 0.21 (n=3)" in text
     assert "(n=2) of 3 seeds" in text
@@ -68,9 +71,9 @@ def test_a_damaged_record_costs_its_own_cell_only(results):
 
 
 def test_tables_without_records_are_told_of_and_do_not_stop_the_others(results):
-    shutil.rmtree(results / "runs")
+    shutil.rmtree(results / "digits")
     manifest.path(results, "curve", "digits").write_text("[{]")
-    problems = render_all(results, results / "runs", [*tables(), spec.load("mini", "paper")])
+    problems = render_all(results, [*tables(), spec.load("mini", "paper")])
     assert [problem.partition(":")[0] for problem in problems] == [
         f"{manifest.path(results, 'curve', 'digits')} is not a manifest",
         "mini.digits",
@@ -80,7 +83,12 @@ def test_tables_without_records_are_told_of_and_do_not_stop_the_others(results):
 
 
 def test_no_zero_has_a_sign():
-    assert [cells.signed(value) for value in (-0.001, 0.001, -0.01, None)] == ["+0.00", "+0.00", "-0.01", ""]
+    assert [numbers.signed(value) for value in (-0.001, 0.001, -0.01, None)] == [
+        "+0.00",
+        "+0.00",
+        "-0.01",
+        "",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -120,16 +128,19 @@ def test_the_public_names_are_loaded_when_asked_for():
         _ = bls_bench.Bls
 
 
-def test_time_saved_is_valid_only_on_one_machine(results):
+def test_time_saved_is_told_only_of_one_machine(results):
     def saving():
         table = spec.load("mini", "digits")
         keys = manifest.read(manifest.path(results, "mini", "digits"))
-        return cells.build(table, keys, Runs(results / "runs"))["ResNet-18"][1]
+        return cells.build(table, keys, Runs(results / "digits"))["ResNet-18"][1]
 
-    assert (round(saving().saving), saving().saving_valid) == (30, True)
-    file = results / "runs" / "info2" / "environment.jsonl"
-    file.write_text(file.read_text().replace("x86_64", "another"))
-    assert not saving().saving_valid
+    assert round(saving().saving) == 30
+    run = Archive(results / "digits").get("info2")
+    Archive(results / "digits").append(
+        replace(run, environments=[run.environments[0] | {"device_name": "another"}])
+    )
+    assert saving().saving is None
+    assert saving().texts()[7] == "34% published"
 
 
 def test_accuracy_over_the_rate_is_drawn_where_it_was_reached(tmp_path):
@@ -148,7 +159,7 @@ def test_accuracy_over_the_rate_is_drawn_where_it_was_reached(tmp_path):
 def test_dashed_lines_are_explained(results):
     table = spec.load("curve", "digits")
     built = cells.build(
-        table, manifest.read(manifest.path(results, "curve", "digits")), Runs(results / "runs")
+        table, manifest.read(manifest.path(results, "curve", "digits")), Runs(results / "digits")
     )
     drawn = figures.over_setting(table, built), figures.correlation(table, built)
     legends = drawn[0].legends[0], drawn[1].axes[0].get_legend()
@@ -188,13 +199,13 @@ def test_the_page_has_curves_of_accuracy_pruned_share_and_scores_against_losses(
     assert (rendered / "report.html").read_text().count("over the epochs</h3>") == 2
     table = spec.load("mini", "digits")
     built = cells.build(
-        table, manifest.read(manifest.path(results, "mini", "digits")), Runs(results / "runs")
+        table, manifest.read(manifest.path(results, "mini", "digits")), Runs(results / "digits")
     )
     panels = figures.curves(table, "ResNet-18", built).axes
-    assert [panel.get_ylabel() for panel in panels] == list(figures.CURVES.values())
+    assert [panel.get_ylabel() for panel in panels] == ["Test accuracy %", *figures.CURVES.values()]
     line = panels[0].lines[0]
-    full = [Runs(results / "runs").get(f"full{seed}").metrics for seed in range(3)]
-    means = [sum(run[epoch]["accuracy"] for run in full) / 3 for epoch in range(2)]
+    full = [Runs(results / "digits").get(f"full{seed}").curves["accuracy"] for seed in range(3)]
+    means = [sum(values) / 3 for values in zip(*full, strict=True)]
     assert line.get_label() == "Full"
     assert line.get_ydata() == pytest.approx(means)
 

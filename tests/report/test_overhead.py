@@ -111,15 +111,15 @@ def test_a_damaged_record_is_named_and_the_rest_is_rendered(tmp_path, text):
     with pytest.raises(InputError, match="overhead.json is no measurement of schema 1"):
         overhead.read(overhead.path(tmp_path))
     wanted = [spec.load("table9", "digits")]
-    (problem,) = render_all(tmp_path, tmp_path / "runs", wanted)
+    (problem,) = render_all(tmp_path, wanted)
     assert "overhead.json is no measurement" in problem
     overhead.path(tmp_path).write_text(json.dumps(COSTS))
-    assert render_all(tmp_path, tmp_path / "runs", wanted) == []
+    assert render_all(tmp_path, wanted) == []
     assert {file.name for file in (tmp_path / "tables").iterdir()} == {
         "table9.md",
         "table9.tex",
         "table9.csv",
     }
     overhead.path(tmp_path).unlink()
-    (problem,) = render_all(tmp_path, tmp_path / "runs", wanted)
+    (problem,) = render_all(tmp_path, wanted)
     assert problem == "table9: nothing run yet, try make table9"

@@ -28,7 +28,7 @@ def test_spread_is_the_sample_standard_deviation():
 def test_the_interval_is_that_of_scipys_paired_t_test():
     method = shifted(-0.1, 0.2, -0.3, 0.1, 0.4)
     expected = stats.ttest_rel([*method.values()], [*FULL.values()]).confidence_interval(0.95)
-    found = compare(method, FULL, 0.5)
+    found = compare(method, FULL, 0.5, "higher")
     assert (found.low, found.high) == (pytest.approx(expected.low), pytest.approx(expected.high))
 
 
@@ -40,13 +40,13 @@ def test_equivalence_is_scipys_two_one_sided_t_tests(values, margin):
     method, full = dict(enumerate(values)), dict.fromkeys(range(len(values)), 50.0)
     lower = stats.ttest_1samp(differences, -margin, alternative="greater").pvalue
     upper = stats.ttest_1samp(differences, margin, alternative="less").pvalue
-    assert compare(method, full, margin).p_equivalent == pytest.approx(max(lower, upper), rel=1e-6)
+    assert compare(method, full, margin, "higher").p_equivalent == pytest.approx(max(lower, upper), rel=1e-6)
 
 
 @given(accuracies, st.floats(0.1, 5))
 def test_lossless_means_that_the_90_percent_interval_lies_within_the_margin(values, margin):
     method, full = dict(enumerate(values)), dict.fromkeys(range(len(values)), 50.0)
-    found = compare(method, full, margin)
+    found = compare(method, full, margin, "higher")
     if found.p_equivalent is None or abs(found.p_equivalent - 0.05) < 1e-6:
         return
     interval = stats.ttest_1samp([value - 50 for value in values], 0).confidence_interval(0.9)
@@ -58,7 +58,7 @@ def test_equal_differences_say_nothing_whatever_their_rounding(images):
     correct = {0: 341, 1: 352, 2: 347}  # of 360, so that no accuracy is exact in binary
     full = {seed: 100 * count / 360 for seed, count in correct.items()}
     method = {seed: 100 * (count + images) / 360 for seed, count in correct.items()}
-    assert compare(method, full, 0.5).verdict == "not enough seeds"
+    assert compare(method, full, 0.5, "higher").verdict == "not enough seeds"
 
 
 @pytest.mark.parametrize(
@@ -74,22 +74,49 @@ def test_equal_differences_say_nothing_whatever_their_rounding(images):
     ],
 )
 def test_verdict(steps, word):
-    found = compare(shifted(*steps), FULL, 0.5)
+    found = compare(shifted(*steps), FULL, 0.5, "higher")
     assert found.verdict == word
     assert found.n == len(steps)
 
 
 def test_a_wider_margin_never_takes_lossless_away():
-    words = [compare(shifted(0.3, 0.1, 0.4, 0.2, 0.35), FULL, margin).verdict for margin in (0.2, 0.5, 1.0)]
+    words = [
+        compare(shifted(0.3, 0.1, 0.4, 0.2, 0.35), FULL, margin, "higher").verdict
+        for margin in (0.2, 0.5, 1.0)
+    ]
     assert words == ["better", "lossless", "lossless"]
 
 
 def test_only_common_seeds_are_paired():
-    assert compare({7: 70.0}, FULL, 0.5) is None
-    found = compare({0: 78.0, 9: 10.0}, FULL, 0.5)
+    assert compare({7: 70.0}, FULL, 0.5, "higher") is None
+    found = compare({0: 78.0, 9: 10.0}, FULL, 0.5, "higher")
     assert (found.n, found.low) == (1, None)
     assert math.isclose(found.difference, -0.1, abs_tol=1e-9)
 
 
 def test_no_interval_no_verdict():
-    assert verdict(9, None, None, None) == "not enough seeds"
+    assert verdict(9, None, None, None, "higher") == "not enough seeds"
+
+
+OPPOSITE = {"better": "worse", "worse": "better"}
+
+
+@given(accuracies, st.floats(0.1, 5))
+def test_where_lower_is_better_worse_and_better_change_places_and_nothing_else_does(values, margin):
+    method, full = dict(enumerate(values)), dict.fromkeys(range(len(values)), 50.0)
+    higher, lower = (compare(method, full, margin, better) for better in ("higher", "lower"))
+    assert lower.verdict == OPPOSITE.get(higher.verdict, higher.verdict)
+    assert (lower.difference, lower.low, lower.high) == (higher.difference, higher.low, higher.high)
+
+
+def test_without_a_margin_there_is_an_interval_and_no_verdict():
+    found = compare(shifted(-1.0, -1.2, -0.9, -1.1, -1.3), FULL, None, "higher")
+    assert found.low < found.difference < found.high < 0
+    assert (found.verdict, found.p_equivalent) == (None, None)
+
+
+@given(st.integers(-9, 9))
+def test_the_verdict_does_not_depend_on_the_unit(power):
+    steps, scale = (-1.0, -1.2, -0.9, -1.1, -1.3), 10.0**power
+    method, full = ({seed: value * scale for seed, value in runs.items()} for runs in (shifted(*steps), FULL))
+    assert compare(method, full, 0.5 * scale, "higher").verdict == "worse"

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bls_bench.experiments import manifest, spec, sweep
+from bls_bench.records.archive import Archive
 from bls_bench.train import main
 from tests.report.helpers import use_fixture_tables, write_record
 
@@ -39,26 +40,35 @@ def test_rows_and_seeds_become_one_sweep():
     assert sweep.merge(rows) == [{"pruner": ("none", "seta"), "seed": ("0", "1")}]
 
 
-def test_the_load_noted_is_the_highest_while_the_run_lasted(tmp_path):
-    folder = write_record(tmp_path, "a", 78.0)
-    ended = (folder / "result.json").stat().st_mtime
-    sweep.note_load(folder, [(ended - 1000, 9.0)])
-    assert not (folder / "load.json").exists()
-    sweep.note_load(folder, [(ended - 1000, 9.0), (ended + 1, 1.0), (ended + 2, 1.5), (ended + 1000, 9.0)])
-    assert json.loads((folder / "load.json").read_text()) == {"load": 1.5}
+def test_a_run_that_lacks_the_losses_asked_for_is_to_be_trained(tmp_path):
+    plain, asked = {"seed": 0}, {"seed": 0, "trainer.save_losses": True}
+    write_record(tmp_path, "a")
+    assert sweep.lacking(Archive(tmp_path), {"a": plain, "b": plain}) == ({"b": plain}, [])
+    assert sweep.lacking(Archive(tmp_path), {"a": asked}) == ({"a": asked}, [])
+    (tmp_path / "losses").mkdir()
+    (tmp_path / "losses" / "a.npy").touch()
+    assert sweep.lacking(Archive(tmp_path), {"a": asked}) == ({}, [])
 
 
-def test_a_run_that_lacks_the_losses_asked_for_is_not_done(tmp_path):
-    folder = write_record(tmp_path, "a", 78.0)
-    assert sweep.done(folder, {"seed": 0})
-    assert not sweep.done(folder, {"trainer.save_losses": True})
-    (folder / "losses.npy").touch()
-    assert sweep.done(folder, {"trainer.save_losses": True})
-    assert not sweep.done(tmp_path / "b", {})
+def test_a_run_whose_lines_are_at_odds_is_told_of_and_not_trained(tmp_path):
+    for key, value in (("a", 78.0), ("a", 77.0), ("b", 78.0)):
+        write_record(tmp_path, key, value)
+    missing, (line,) = sweep.lacking(Archive(tmp_path), {"a": {}, "b": {}, "c": {}})
+    assert missing == {"c": {}}
+    assert "contradict each other on run a" in line
 
 
-def finished(records):
-    return sorted(path.parent.name for path in records.glob("*/result.json"))
+@pytest.mark.parametrize(
+    ("text", "word"), [('{"status": "failed"}', "failed"), ("{", "missing"), ("[]", "missing")]
+)
+def test_what_became_of_a_run_that_is_not_archived(tmp_path, text, word):
+    assert sweep.status(tmp_path) == "missing"
+    (tmp_path / "result.json").write_text(text)
+    assert sweep.status(tmp_path) == word
+
+
+def finished(folder):
+    return sorted(Archive(folder))
 
 
 LAUNCHER = """#!{python} -S
@@ -97,7 +107,7 @@ def test_a_signal_reaches_every_process_of_a_launcher(number, tmp_path, monkeypa
     before = signal.getsignal(number)
     threading.Thread(target=stop).start()
     with pytest.raises(SystemExit) as stopped:
-        sweep._train({"seed": ("0",)}, tmp_path, "joblib", [])
+        sweep._train({"seed": ("0",)}, tmp_path, "joblib")
     assert stopped.value.code == 128 + number
     assert signal.getsignal(number) is before
     wait_for("told")
@@ -110,7 +120,7 @@ class InThisProcess:
     def __init__(self, command, process_group):
         self.words = command[3:]
 
-    def wait(self, timeout):
+    def wait(self):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "argv", ["bls_bench.train", *self.words])
             try:
@@ -129,34 +139,35 @@ def test_a_sweep_killed_in_the_middle_goes_on_and_reports_its_failure(tmp_path, 
     bad = spec.Row(label="Too large", overrides={"pruner": "none", "trainer.batch_size": 4096})
     refused = spec.Row(label="Refused", overrides={"pruner": "none", "trainer.epochs": 0})
     table = dataclasses.replace(table, rows=[bad, table.rows[0], refused])
-    records = tmp_path / "runs"
+    results = tmp_path / "results"
+    folder = results / "digits"
 
     class Killed(subprocess.Popen):
         """Killed by the system as soon as its first run is finished."""
 
         def wait(self, timeout=None):
-            while self.poll() is None and not finished(records):
+            while self.poll() is None and not finished(folder):
                 time.sleep(0.01)
             self.kill()
             return super().wait()
 
     monkeypatch.setattr(sweep, "subprocess", SimpleNamespace(Popen=Killed))
     with pytest.raises(SystemExit) as stopped:
-        sweep.run(table, [0, 1], tmp_path, records, "basic")
+        sweep.run(table, [0, 1], results, "basic")
     assert stopped.value.code == 137
-    (first,) = finished(records)
-    before = (records / first / "result.json").stat().st_mtime
+    (first,) = finished(folder)
+    before = Archive(folder).get(first)
 
     monkeypatch.setattr(sweep, "subprocess", SimpleNamespace(Popen=InThisProcess))
-    problems = sweep.run(table, [0, 1], tmp_path, records, "basic")
-    keys = manifest.read(manifest.path(tmp_path, "mini", "digits"))
-    assert finished(records) == sorted(keys["Full", "ResNet-18"].values())
-    assert (records / first / "result.json").stat().st_mtime == before
+    problems = sweep.run(table, [0, 1], results, "basic")
+    keys = manifest.read(manifest.path(results, "mini", "digits"))
+    assert finished(folder) == sorted(keys["Full", "ResNet-18"].values())
+    assert Archive(folder).get(first) == before
     assert len(problems) == 3
     assert "Refused" in problems[0]
     assert all("trainer.batch_size=4096" in problem for problem in problems[1:])
 
     # Nothing is left to train, so no process is started; seeds asked for before stay in the table.
     monkeypatch.setattr(sweep, "subprocess", None)
-    assert sweep.run(dataclasses.replace(table, rows=table.rows[1:2]), [0], tmp_path, records, "basic") == []
-    assert set(manifest.read(manifest.path(tmp_path, "mini", "digits"))["Full", "ResNet-18"]) == {0, 1}
+    assert sweep.run(dataclasses.replace(table, rows=table.rows[1:2]), [0], results, "basic") == []
+    assert set(manifest.read(manifest.path(results, "mini", "digits"))["Full", "ResNet-18"]) == {0, 1}

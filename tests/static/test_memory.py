@@ -6,7 +6,8 @@ from functools import partial
 import pytest
 import torch
 
-from bls_bench.static import difficulty, gradients, influence, pruner
+from bls_bench.static import influence, pruner, ranking
+from bls_bench.static.methods import static_craig
 from bls_bench.static.methods.static_contextual_diversity import ContextualDiversity
 from bls_bench.static.methods.static_craig import Craig
 from bls_bench.static.methods.static_dp import DatasetPruning
@@ -37,7 +38,7 @@ def peak(action):
 def announced(monkeypatch):
     """The bytes that methods have said they need, the last one last; nothing is refused."""
     said = []
-    for module in (pruner, gradients):
+    for module in (pruner, static_craig):
         monkeypatch.setattr(module, "shortage", lambda needed, free, what: said.append(needed))
     return said
 
@@ -45,7 +46,7 @@ def announced(monkeypatch):
 @pytest.mark.parametrize("method", [each for each in STATIC if each.values[0] not in (StaticRandom, Craig)])
 def test_a_method_takes_what_it_says(method, announced, monkeypatch):
     """Whether the outputs are what takes the memory, or the features."""
-    for module in (difficulty, influence):
+    for module in (ranking, influence):
         monkeypatch.setattr(module, "BLOCK", 64)
     # The greedy ones need the same in each of their steps.
     few = method in (Herding, KCenter, ContextualDiversity)
@@ -68,7 +69,7 @@ def test_craig_takes_what_it_says(announced):
 @pytest.mark.parametrize(
     ("module", "what"),
     [
-        (gradients, "the distances between 60 samples"),
+        (static_craig, "the distances between 60 samples"),
         (pruner, "Craig's copies of the features and outputs of 60"),
     ],
 )

@@ -7,42 +7,74 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from bls_bench.pruning.budget import run_length
 from bls_bench.pruning.library.dataset import fetch, sample_count
-from bls_bench.pruning.library.running import Running, given
+from bls_bench.pruning.library.refusals import (
+    AHEAD,
+    NO_EPOCH,
+    NOT_KNOWN,
+    OVER,
+    STRAY,
+    UPDATED,
+    checked,
+    checked_mask,
+    given,
+)
+from bls_bench.pruning.library.running import Hand, Running
 from bls_bench.pruning.pruner import Pruner
 from bls_bench.pruning.scorer import Scorer
 from bls_bench.pruning.state import PruningState
 from bls_bench.system.processes import process_rank
-
-NO_EPOCH = "no epoch is running: update is for batches of a loader with sampler=handler.sampler"
-NOT_KNOWN = (
-    "it is not known which samples this loss is of: load with bls_bench.DataLoader, which knows with any "
-    "number of workers (torch's own does with num_workers=0 only), or give update the indices"
-)
-UPDATED = (
-    "the batch in hand has been updated already. If the loop computes several losses of one batch, give the "
-    "others to handler.weighted. If something between loader and loop reads batches ahead (a prefetcher, "
-    "Accelerate's prepare), keep handler.batch_indices with each batch and give update the indices"
-)
 
 
 class Handler(Dataset):
     """A map-style data set under dynamic pruning: the base of `InfoBatch`, `SeTa`, `RePB`, `RandomPruning`.
 
     Length and items are the data set's own, unchanged. `sampler` draws each epoch's samples, `update`
-    takes the loss of each batch. An epoch begins when `sampler` is iterated. It ends with the `update` of
-    its last batch, when a `bls_bench.DataLoader` runs out, or when `sampler` is iterated anew, whichever
-    comes first; so leaving by `break` or leaving updates out does no harm. Only then do scores change.
+    takes the loss of each batch. An epoch begins with its first `update` or `skip`: who reads a batch and
+    gives no loss of it, has looked, and gets the same epoch again. It ends with its last batch, when a
+    `bls_bench.DataLoader` runs out, or when `sampler` is iterated anew, whichever comes first; so leaving
+    by `break` does no harm. Only then do scores change.
 
     Under torch.distributed each process draws its own share of the epoch, and the end of an epoch is a
     collective call: every process has to come to it, which those do that make the same calls.
     """
 
-    def __init__(self, dataset: Dataset, num_epochs: int, pruner: Pruner, scorer: Scorer, seed: int) -> None:
-        """Raise TypeError for a data set that is not map-style with a length, ValueError for an empty one."""
+    def __init__(
+        self,
+        dataset: Dataset,
+        num_epochs: int | None,
+        pruner: Pruner,
+        scorer: Scorer,
+        seed: int = 0,
+        *,
+        num_steps: int | None = None,
+        batch_size: int | None = None,
+        on_nonfinite: str = "raise",
+    ) -> None:
+        """Say how long the run is by `num_epochs`, or by `num_steps` with the loader's `batch_size`.
+
+        num_steps: the batches that each process gives a loss of in the whole run; with gradient accumulation
+        these are more than the optimizer's steps.
+        on_nonfinite: what a loss that is NaN or infinite does: `raise` NonFiniteLossError at the end of its
+        epoch, or `skip`: count in `nonfinite`, warn, and leave no score.
+        Raises TypeError for a data set that is not map-style with a length, a scorer that needs more than
+        losses or numbers that are not whole; ValueError for an empty data set or values out of range.
+        """
+        if scorer.signal is not None:
+            raise TypeError(
+                f"{type(scorer).__name__} needs the {scorer.signal} of each sample, and update has losses only: "
+                "use it with the train command"
+            )
+        length = run_length(num_epochs, num_steps, batch_size)
         self.dataset = dataset
-        self.state = PruningState(sample_count(dataset), num_epochs, pruner, scorer, seed)
+        samples = sample_count(dataset)
+        self.state = PruningState(samples, length, pruner, scorer, seed, on_nonfinite=on_nonfinite)
         self._running: Running | None = None
+        # Where the losses are: the weights of an epoch go there at once.
+        self._device: torch.device | str = "cpu"
+        # Whether len(loader) counts the batches before a resume, for trainers that count from the epoch's start.
+        self.resumed_counts = False
 
     def __len__(self) -> int:
         """All samples, pruned or not; `len(handler.sampler)` is how many the epoch trains on."""
@@ -72,7 +104,7 @@ class Handler(Dataset):
 
     @property
     def weights(self) -> Tensor:
-        """(N,) float32, what the loss of each sample counts in the running or else the last epoch.
+        """(N,) float32, what the loss of each sample counts in the epoch that was drawn last.
 
         0 for a pruned sample; all 1 before the first epoch.
         """
@@ -86,14 +118,17 @@ class Handler(Dataset):
 
     @property
     def progress(self) -> float:
-        """How far the run is, in [0, 1]: (epoch + share of its samples updated) / num_epochs.
+        """How far the run is, in [0, 1]: (epoch + share of its samples) / num_epochs, or steps / num_steps.
 
         A learning rate that is a function of it is right however short an epoch gets.
         """
-        running, part = self._current(), 0.0
-        if running is not None and self.state.selection is not None:
+        state, part = self.state, 0.0
+        if state.steps is not None:
+            return min(1.0, state.steps_made / state.steps.number)
+        if state.selection is not None:
+            running = self._current()
             part = running.recorded / max(running.total, 1)
-        return min(1.0, (self.epoch + part) / self.state.num_epochs)
+        return min(1.0, (state.epoch + part) / state.num_epochs)
 
     @property
     def pruned_percent(self) -> float:
@@ -101,14 +136,22 @@ class Handler(Dataset):
         return self.state.pruned_percent
 
     @property
+    def nonfinite(self) -> int:
+        """How many losses of finished epochs were NaN or infinite and skipped (`on_nonfinite="skip"`)."""
+        return self.state.nonfinite
+
+    @property
     def batch_indices(self) -> Tensor | None:
         """(b,) int64, the samples of the batch in hand; None where that is not known.
 
         For loops that read batches ahead: keep it with each batch, and give it to `update` as `indices`.
         """
-        return None if self._running is None else self._running.in_hand
+        running = self._running
+        return None if running is None or running.hand is None else running.hand.indices
 
-    def update(self, loss: Tensor, indices: Tensor | Sequence[int] | None = None) -> Tensor:
+    def update(
+        self, loss: Tensor, indices: Tensor | Sequence[int] | None = None, *, mask: Tensor | None = None
+    ) -> Tensor:
         """Give the loss of the batch in hand, and get the 0-d loss to call `backward` on.
 
         loss: (b,) per-sample losses, or under BLS the 0-d mean loss (a vector is averaged). It is kept
@@ -117,23 +160,57 @@ class Handler(Dataset):
         indices: (b,), for loops that know which samples the loss is of; by default those of the batch
         that the loader gave last. That is known with `bls_bench.DataLoader`, and with torch's own
         for num_workers=0.
+        mask: (b,) bool, which of per-sample losses count (FixMatch's confident ones): the others are 0 in
+        what is returned, and leave no score. Read on the host.
         Returns mean(w_i * l_i), or L * mean(w) for a mean loss; `loss` itself is never changed.
 
         Raises TypeError for a loss that is no floating-point tensor or a 0-d one where per-sample losses
         are needed; ValueError for a loss of another length or on another device than the epoch's first,
         or samples that the epoch awaits no loss of; RuntimeError where it is not known which samples the
-        loss is of. The state is then unchanged.
+        loss is of, above all if a batch before was neither updated nor skipped. The state is then unchanged.
         """
-        known, running = self._known(indices), self._current()
-        loss = self._checked(loss, known)
-        running.check(known)
-        self.state.record(known, loss.detach().clone())  # a copy: CUDA graphs overwrite their outputs
-        running.done(known)
-        running.given = running.given or indices is not None
-        total = running.batch(known, loss.device).weighted(loss)
+        state = self.state
+        running, hand = self._in_hand() if indices is None else self._named(indices)
+        samples, count = hand.indices, hand.count
+        per_sample = state.scorer.per_sample
+        if mask is not None:
+            chosen = checked_mask(mask, count)
+            loss = checked(loss, count, type(self).__name__, True).where(mask, 0.0)
+            kept, samples = loss.detach()[mask], samples[chosen]
+            kept = kept if per_sample or len(kept) == 0 else kept.mean()
+            loss = loss if per_sample else loss.mean()
+        else:
+            loss = checked(loss, count, type(self).__name__, per_sample)
+            kept = loss.detach().clone()  # a copy: CUDA graphs overwrite their outputs
+        if state.selection is None:
+            state.begin_epoch()
+        if samples.numel():
+            state.record(samples, kept)
+        self._device = kept.device
+        state.steps_made += 1
+        running.settle(samples, count)
+        total = hand.weighted(loss)
         if running.complete:
             self.end_epoch()
         return total
+
+    def skip(self) -> None:
+        """Say that the batch in hand, or what has had no loss of it, gets none.
+
+        A batch that is read and neither updated nor skipped is refused at the next `update`, since a loop
+        that reads ahead looks just so. Does nothing where all that was read is updated.
+        """
+        running = self._current()
+        if running is None:
+            raise RuntimeError(NO_EPOCH)
+        if running.read <= running.settled or self._over(running):
+            return
+        if self.state.selection is None:
+            self.state.begin_epoch()
+        self.state.steps_made += 1
+        running.settle(torch.zeros(0, dtype=torch.int64), running.read - running.settled)
+        if running.complete:
+            self.end_epoch()
 
     def weighted(self, loss: Tensor) -> Tensor:
         """Weight one more loss of the batch in hand as `update` does, and keep nothing of it.
@@ -141,10 +218,13 @@ class Handler(Dataset):
         For steps that compute a batch's loss several times: SAM, line searches, auxiliary losses.
         """
         running = self._current()
-        if running is None or running.in_hand is None:
-            raise RuntimeError(NOT_KNOWN)
-        loss = self._checked(loss, running.in_hand)
-        return running.batch(running.in_hand, loss.device).weighted(loss)
+        if running is None or running.hand is None:
+            raise RuntimeError(STRAY if running is not None and running.stray else NOT_KNOWN)
+        count = running.hand.count
+        if running.read - running.settled > count:
+            raise RuntimeError(AHEAD.format(count=running.read - running.settled - count))
+        per_sample = self.state.scorer.per_sample
+        return running.hand.weighted(checked(loss, count, type(self).__name__, per_sample))
 
     def end_epoch(self) -> None:
         """End the running epoch now, if one runs. Seldom needed: see the class for when it ends by itself.
@@ -165,65 +245,78 @@ class Handler(Dataset):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what `state_dict` gave.
 
-        Raises ValueError, with nothing changed, for that of another length, pruner or scorer.
+        Raises ValueError, with nothing changed, for anything else, or that of another run.
         """
         self.state.load_state_dict(state)
         self._running = None
 
     def _current(self) -> Running | None:
-        """Return the running epoch, or else the last one; after a resume, what was left of it."""
+        """Return the epoch that was drawn last; after a resume, what was left of it."""
         if self._running is None and self.state.selection is not None:
-            state = self.state
-            self._running = Running(state.selection, state.recorded, *process_rank(), state.num_samples)
+            self._running = self._drawn()
         return self._running
 
-    def _begin(self) -> Iterator[int]:
+    def _drawn(self) -> Running:
+        state = self.state
+        selection = state.selection or state.upcoming()
+        running = Running(selection, state.recorded, *process_rank(), state.num_samples)
+        running.batches_before = state.batches_recorded
+        return running
+
+    def _over(self, running: Running) -> bool:
+        return running.touched and self.state.selection is None
+
+    def _begin(self) -> Running:
+        """Draw the samples of the next epoch, or again those of one that no loss has been given of."""
         if sample_count(self.dataset) != self.state.num_samples:
             raise ValueError(
                 f"the data set had {self.state.num_samples} samples and now has {len(self.dataset)}: "
                 "make a new handler when it changes"
             )
-        running = self._current()
-        if running is not None and running.iterated:
+        if self._running is not None and self._running.touched:
             self.end_epoch()
-        if self.state.selection is None:
-            self._running = None
-            self.state.begin_epoch()
-        return self._current().draw()
+        self._running = self._drawn()
+        return self._running
 
     def _length(self) -> int:
         if self.state.selection is not None:
-            return len(self._current().indices)
+            return len(self._current().part)
         return len(self.state.upcoming()) // process_rank()[1]
 
-    def _known(self, indices: Tensor | Sequence[int] | None) -> Tensor:
-        """Return the samples that a loss is of, (b,) int64: those of the batch in hand unless given."""
-        running = self._current()
-        in_hand = None if running is None else running.in_hand
-        if indices is None and in_hand is not None and not running.awaits(in_hand):
-            raise RuntimeError(UPDATED)
-        if running is None or self.state.selection is None:
-            raise RuntimeError(NO_EPOCH)
-        if indices is not None:
-            return given(indices, self.state.num_samples)
-        if in_hand is None:
-            raise RuntimeError(NOT_KNOWN)
-        return in_hand
+    def _batches_behind(self) -> int:
+        """Return how many batches of the open epoch were made before a resume, if they count."""
+        return (
+            self._current().batches_before if self.resumed_counts and self.state.selection is not None else 0
+        )
 
-    def _checked(self, loss: Tensor, indices: Tensor) -> Tensor:
-        """Return the loss in the shape that the scorer takes."""
-        name, count = type(self).__name__, len(indices)
-        if not isinstance(loss, Tensor) or not loss.is_floating_point():
-            found = loss.dtype if isinstance(loss, Tensor) else type(loss).__name__
-            raise TypeError(f"the loss must be a floating-point tensor, got {found}")
-        if self.state.scorer.per_sample and loss.ndim == 0:
-            raise TypeError(
-                f"{name} needs the loss of each sample, shape ({count},), and got one mean loss: give the "
-                f"criterion reduction='none', or wrap it in BLS: BLS({name}(...)).proxy()"
-            )
-        if loss.ndim and loss.shape != indices.shape:
-            raise ValueError(f"expected {count} losses, one a sample, got shape {tuple(loss.shape)}")
-        return loss if self.state.scorer.per_sample else loss.mean()
+    def _in_hand(self) -> tuple[Running, Hand]:
+        """Return the epoch and the batch in hand, which has to be the only one read that awaits its loss."""
+        running = self._current()
+        if running is None:
+            raise RuntimeError(NO_EPOCH)
+        hand, pending = running.hand, running.read - running.settled
+        if hand is None:
+            raise RuntimeError(STRAY if running.stray else NOT_KNOWN)
+        count = hand.count
+        if pending < count:
+            raise RuntimeError(UPDATED)
+        if pending > count:
+            raise RuntimeError(AHEAD.format(count=pending - count))
+        if self._over(running):
+            raise RuntimeError(OVER)
+        if running.given:
+            running.check(hand.indices)
+        return running, hand
+
+    def _named(self, indices: Tensor | Sequence[int]) -> tuple[Running, Hand]:
+        """Return the epoch and the batch of these samples, which all have to await a loss."""
+        running = self._current()
+        if running is None or self._over(running):
+            raise RuntimeError(NO_EPOCH)
+        samples = given(indices, self.state.num_samples)
+        running.name(self.state.recorded)
+        running.check(samples)
+        return running, running.hand_of(samples)
 
 
 class PruningSampler(Sampler[int]):
@@ -236,7 +329,7 @@ class PruningSampler(Sampler[int]):
         self.handler = handler
 
     def __iter__(self) -> Iterator[int]:
-        return self.handler._begin()
+        return self.handler._begin().draw()
 
     def __len__(self) -> int:
         return self.handler._length()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from bls_bench.pruning.library.handler import Handler
 from bls_bench.pruning.pruners.infobatch import InfoBatchPruner
@@ -18,10 +18,18 @@ if TYPE_CHECKING:
     from torch.utils.data import Dataset
 
 
+class Run(TypedDict, total=False):
+    """What every handler takes besides, see `Handler`: a run in steps, and what a loss that is not finite does."""
+
+    num_steps: int | None
+    batch_size: int | None
+    on_nonfinite: str
+
+
 class InfoBatch(Handler):
     """InfoBatch (ICLR 2024, Sec. 2.2-2.4): drop low-loss samples at random, scale the loss of the others.
 
-    num_epochs: E, the epochs of the whole run.
+    num_epochs: E, the epochs of the whole run; or num_steps and batch_size instead.
     prune_ratio: r in [0, 1), the probability that a sample below the mean score is dropped.
     delta: in [0, 1], pruning ends at epoch delta * E.
     variant: `mean`, or `quantile`, where the lowest 20% of the scores are dropped with probability 0.75 and
@@ -37,7 +45,7 @@ class InfoBatch(Handler):
     def __init__(
         self,
         dataset: Dataset,
-        num_epochs: int,
+        num_epochs: int | None = None,
         prune_ratio: float = 0.5,
         delta: float = 0.875,
         variant: str = "mean",
@@ -45,17 +53,18 @@ class InfoBatch(Handler):
         *,
         exact_count: bool = False,
         target: float | None = None,
+        **run: Unpack[Run],
     ) -> None:
         pruner = InfoBatchPruner(
             prune_ratio=prune_ratio, delta=delta, variant=variant, exact_count=exact_count, target=target
         )
-        super().__init__(dataset, num_epochs, pruner, PerSampleLoss(), seed)
+        super().__init__(dataset, num_epochs, pruner, PerSampleLoss(), seed, **run)
 
 
 class SeTa(Handler):
     """SeTa (Scale Efficient Training, CVPR 2025): slide a window over loss groups, from easy to hard.
 
-    num_epochs: E, the epochs of the whole run.
+    num_epochs: E, the epochs of the whole run; or num_steps and batch_size instead.
     prune_ratio: r in [0, 1), the share that a uniform draw removes before anything else.
     num_groups: k groups of like scores; window_scale: the window spans round(k * window_scale) of them.
     delta: in [0, 1], from epoch delta * E on it is a fresh uniform draw of int((1 - r) * N) samples.
@@ -68,7 +77,7 @@ class SeTa(Handler):
     def __init__(
         self,
         dataset: Dataset,
-        num_epochs: int,
+        num_epochs: int | None = None,
         prune_ratio: float = 0.1,
         num_groups: int = 5,
         window_scale: float = 0.9,
@@ -76,6 +85,7 @@ class SeTa(Handler):
         seed: int = 0,
         *,
         target: float | None = None,
+        **run: Unpack[Run],
     ) -> None:
         pruner = SeTaPruner(
             prune_ratio=prune_ratio,
@@ -84,13 +94,13 @@ class SeTa(Handler):
             delta=delta,
             target=target,
         )
-        super().__init__(dataset, num_epochs, pruner, PerSampleLoss(), seed)
+        super().__init__(dataset, num_epochs, pruner, PerSampleLoss(), seed, **run)
 
 
 class RePB(Handler):
     """RePB (Resolving Pruning Biases, ICLR 2026, Sec. 3): decide inside local windows, reweight by history.
 
-    num_epochs: E, the epochs of the whole run.
+    num_epochs: E, the epochs of the whole run; or num_steps and batch_size instead.
     prune_ratio: rho in [0, 1), the probability that a sample below its window's mean is dropped.
     window: W, how many consecutive batches share one mean; under several processes each one's own.
     target: the share of the whole run to prune, in [0, 1), reached whatever the losses do; rho is then set
@@ -102,15 +112,16 @@ class RePB(Handler):
     def __init__(
         self,
         dataset: Dataset,
-        num_epochs: int,
+        num_epochs: int | None = None,
         prune_ratio: float = 0.5,
         window: int = 1,
         seed: int = 0,
         *,
         target: float | None = None,
+        **run: Unpack[Run],
     ) -> None:
         pruner = RePBPruner(prune_ratio=prune_ratio, window=window, target=target)
-        super().__init__(dataset, num_epochs, pruner, PerSampleLoss(), seed)
+        super().__init__(dataset, num_epochs, pruner, PerSampleLoss(), seed, **run)
 
 
 class RandomPruning(Handler):
@@ -124,14 +135,15 @@ class RandomPruning(Handler):
     def __init__(
         self,
         dataset: Dataset,
-        num_epochs: int,
+        num_epochs: int | None = None,
         prune_ratio: float = 0.5,
         seed: int = 0,
         *,
         target: float | None = None,
+        **run: Unpack[Run],
     ) -> None:
         pruner = RandomPruner(prune_ratio=prune_ratio, target=target)
-        super().__init__(dataset, num_epochs, pruner, BatchLossScore(alpha=0), seed)
+        super().__init__(dataset, num_epochs, pruner, BatchLossScore(alpha=0), seed, **run)
 
 
 class BLS:
@@ -156,5 +168,9 @@ class BLS:
     def proxy(self) -> Handler:
         """Return a handler of the same kind over the same data set; the one wrapped stays as it is."""
         old, handler = self.handler.state, copy.copy(self.handler)
-        handler.state = PruningState(old.num_samples, old.epochs_asked, old.pruner, self.scorer, old.seed)
+        length = old.epochs_asked if old.steps is None else old.steps
+        handler.state = PruningState(
+            old.num_samples, length, old.pruner, self.scorer, old.seed, on_nonfinite=old.on_nonfinite
+        )
+        handler._running = None
         return handler

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from functools import cached_property
 from itertools import chain
 from operator import length_hint
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bls_bench.pruning.selection import Batch, Selection
 from bls_bench.system.lazy import torch
@@ -18,103 +19,200 @@ if TYPE_CHECKING:
 CHUNK = 1 << 14
 
 
+class Hand(NamedTuple):
+    """A batch as the loop holds it: its (b,) int64 indices, b, its weights, and (b,) float32 factors, w_i / b."""
+
+    indices: Tensor
+    count: int
+    batch: Batch
+    factors: Tensor
+
+    @classmethod
+    def of(cls, batch: Batch, factors: Tensor) -> Hand:
+        return cls(batch.indices, batch.indices.numel(), batch, factors)
+
+    def weighted(self, loss: Tensor) -> Tensor:
+        """Return mean(w_i * l_i), or L * mean(w) for a 0-d loss, as `Batch.weighted` does, in one operation."""
+        if loss.ndim == 0:
+            mean = self.batch.mean_weight
+            return loss if mean is None else loss * mean
+        if loss.dtype != torch.float32:
+            weights = self.batch.weights
+            return loss.mean() if weights is None else (loss * weights.to(loss.device)).mean()
+        factors = self.factors
+        return loss.dot(
+            factors if factors.device == loss.device else factors.to(loss.device, non_blocking=True)
+        )
+
+
 class Running:
     """An epoch as the training loop of one process goes through it.
 
-    indices: (K,) int64, what this process has to train on, in order.
-    weights: (N,) float32, the weight of every sample in this epoch on all processes, 0 for a pruned one.
-    in_hand: (b,) int64, the samples of the batch that the loop holds, None where that is not known.
+    whole: the samples that this process trains on in the epoch, in order, with their weights.
+    part: those of them that were left when the epoch was drawn: a resumed process has `before` behind it.
+    read: how many samples the loop has read, settled: of how many it has given a loss, or said that there is
+    none. Between a read and its update the two differ by the batch in hand, and by nothing else: one that
+    reads ahead, or leaves a batch out without a word, is found out by this.
+    hand: the batch that the loop holds, None where that is not known.
     last: whether no batch comes after that one.
-    given: whether the loop names the samples of its losses itself, and so may be behind its loader.
+    followed: whether a loader of ours tells what is read; else what is fetched from the handler does.
+    stray: whether something else than the loop has read from the handler.
     """
 
     def __init__(
-        self, selection: Selection, recorded: Tensor, rank: int, world_size: int, num_samples: int
+        self, selection: Selection, recorded: Tensor, rank: int, world_size: int, samples: int
     ) -> None:
         """`recorded` (m,) int64: what a resumed process has behind it already."""
-        self.indices = selection.shard(rank, world_size).indices
-        self.total = len(self.indices)
-        self.weighted = selection.weights is not None
-        self.weights = torch.zeros(num_samples)
-        self.weights[selection.indices] = selection.weights if self.weighted else 1.0
-        self._left = torch.zeros(num_samples, dtype=torch.bool)
-        self._left[self.indices] = True
-        self.recorded = len(recorded)
-        if self.recorded:
-            self._left[recorded] = False
-            self.indices = self.indices[self._left[self.indices]]
-        self.iterated = False
-        self.in_hand: Tensor | None = None
-        self.last = self.given = False
-        self._chunk, self._chunk_end = iter([]), 0
+        self.selection, self.num_samples = selection, samples
+        self.part = self.whole = selection.shard(rank, world_size)
+        self.total, self.before = len(self.part), len(recorded)
+        if self.before:
+            self.part = self.part.take(~torch.isin(self.part.indices, recorded))
+        self.read = self.settled = self.batches_before = 0
+        self.hand: Hand | None = None
+        self.last = self.followed = self.stray = self.given = self.touched = False
+        self._out: dict[int, Hand] = {}
+        self._chunk: Iterator[int] = iter([])
+        self._chunk_end = 0
+
+    @cached_property
+    def weights(self) -> Tensor:
+        """(N,) float32, the weight of every sample in this epoch on all processes, 0 for a pruned one."""
+        weights = torch.zeros(self.num_samples)
+        weights[self.selection.indices] = 1.0 if self.selection.weights is None else self.selection.weights
+        return weights
+
+    @cached_property
+    def _left(self) -> Tensor:
+        """(N,) bool, of which samples a loss is awaited. Only loops that name their samples need it."""
+        left = torch.zeros(self.num_samples, dtype=torch.bool)
+        left[self.part.indices] = True
+        return left
+
+    @property
+    def recorded(self) -> int:
+        """How many samples of this process' share are settled, those before a resume included."""
+        return self.before + self.settled
 
     def draw(self) -> Iterator[int]:
         """Hand the indices out one by one, at the speed of a list."""
-        self.iterated = True
         return chain.from_iterable(self._chunks())
 
     def _chunks(self) -> Iterator[Iterator[int]]:
-        for chunk in self.indices.split(CHUNK):
+        for chunk in self.part.indices.split(CHUNK):
             self._chunk = iter(chunk.tolist())
             self._chunk_end += len(chunk)
             yield self._chunk
 
-    def hand_out(self, indices: list[int], last: bool) -> None:
-        """Note that the loop gets a batch of these samples."""
-        self.in_hand = torch.tensor(indices, dtype=torch.int64).view(-1)
-        self.last = last
+    def batches(self, batch_size: int, drop_last: bool, device: torch.device | str) -> Iterator[list[int]]:
+        """Hand the indices out in batches, and keep what `arrived` will tell of each; weights on `device`."""
+        self.followed = True
+        ints: list[int] = []
+        start = read = 0
+        for hand in cut(self.part.weights_to(device), batch_size, drop_last, device):
+            if start + hand.count > len(ints):
+                ints, start = self.part.indices[read : read + CHUNK + hand.count].tolist(), 0
+            indices = ints[start : start + hand.count]
+            start, read = start + hand.count, read + hand.count
+            self._out[indices[0]] = hand
+            yield indices
+
+    def arrived(self, indices: list[int], kept: list[int], last: bool) -> None:
+        """Note that the loop gets the batch of the samples `indices`, of which `kept` have come through."""
+        hand = self._out.pop(indices[0], None)
+        if hand is None or len(kept) != len(indices):
+            hand = self.hand_of(torch.tensor(kept, dtype=torch.int64))
+        if not self.followed:  # what was fetched on the way to the loader is counted here
+            self.followed, self.read = True, 0
+        self.hand, self.last = hand, last
+        self.read += len(kept)
 
     def fetched(self, indices: list[int]) -> None:
         """Note a batch fetched in this process, if it is the one that the sampler drew last.
 
         Another one is no batch of the training loop, or drawn ahead: then none is known to be in hand.
         """
+        if self.followed:
+            return
         drawn = self._chunk_end - length_hint(self._chunk)
-        if self.indices[max(drawn - len(indices), 0) : drawn].tolist() == list(indices):
-            self.hand_out(indices, last=drawn == len(self.indices))
+        start = max(drawn - len(indices), 0)
+        own = self.part.indices[start:drawn]
+        if own.tolist() == list(indices):
+            self.hand, self.last = self.hand_of(own), drawn == len(self.part)
+            self.read = drawn
         else:
-            self.in_hand = None
+            self.hand, self.stray = None, True
 
-    def batch(self, indices: Tensor, device: torch.device) -> Batch:
-        """Return these samples with their weights, on the device of the loss."""
-        if not self.weighted:
-            return Batch(indices)
+    def hand_of(self, indices: Tensor) -> Hand:
+        """Return these samples, (b,) int64, in any order, with their weights."""
+        if self.selection.weights is None:
+            return Hand.of(Batch(indices), torch.full((len(indices),), 1 / max(len(indices), 1)))
         weights = self.weights.index_select(0, indices)
-        return Batch(indices, weights.to(device, non_blocking=True), weights.mean())
+        return Hand.of(Batch(indices, weights, weights.mean()), weights / len(indices))
 
-    def awaits(self, indices: Tensor | None) -> bool:
-        """Whether this process has still to give a loss for any of the (b,) samples."""
-        return indices is not None and bool(self._left.index_select(0, indices).any())
+    def awaits(self, indices: Tensor) -> Tensor:
+        """Say for which of the (b,) samples a loss is awaited, (b,) bool; all that are left before `name`."""
+        return self._left.index_select(0, indices)
 
     def check(self, indices: Tensor) -> None:
         """Raise ValueError unless a loss is awaited for each of the (b,) samples."""
-        left = self._left.index_select(0, indices)
+        left = self.awaits(indices)
         if not left.all():
             raise ValueError(
                 f"no loss is awaited for sample {int(indices[~left][0])}: it was updated in this epoch "
                 "already, or this epoch leaves it out on this process"
             )
 
+    def name(self, earlier: Tensor) -> None:
+        """From now on the loop names its samples; `earlier` (m,) int64: those that it has given losses of."""
+        if not self.given:
+            self.given = True
+            self._left[earlier] = False
+
+    def settle(self, indices: Tensor, count: int) -> None:
+        """Note that `count` more samples are settled, `indices` (b,) being those with a loss."""
+        self.touched = True
+        self.settled += count
+        if self.given:
+            self._left.index_fill_(0, indices, False)
+
     @property
     def complete(self) -> bool:
-        """Whether the loss of every sample, or at least of the last batch, has been given."""
-        return self.recorded == self.total or (self.last and not self.awaits(self.in_hand))
-
-    def done(self, indices: Tensor) -> None:
-        """Note that the loss of these samples has been given."""
-        self._left.index_fill_(0, indices, False)
-        self.recorded += len(indices)
+        """Whether every sample is settled, or everything read when the last batch has been."""
+        return self.recorded >= self.total or (self.last and self.settled >= self.read)
 
 
-def given(indices: Tensor | Sequence[int], num_samples: int) -> Tensor:
-    """Return indices that the user gives as (b,) int64 on the CPU; raises TypeError or ValueError."""
-    indices = torch.as_tensor(indices).detach().cpu()
-    if indices.ndim != 1 or indices.is_floating_point() or indices.dtype == torch.bool:
-        raise TypeError(f"indices must be (b,) integers, got {indices.dtype} {tuple(indices.shape)}")
-    indices = indices.long().clone()
-    wrong = indices[(indices < 0) | (indices >= num_samples)]
-    if len(wrong):
-        raise ValueError(f"indices must lie in [0, {num_samples}), got {int(wrong[0])}")
-    if len(indices.unique()) < len(indices):
-        raise ValueError("indices must name each sample once, and name one twice")
-    return indices
+def cut(part: Selection, batch_size: int, drop_last: bool, device: torch.device | str) -> Iterator[Hand]:
+    """Cut an epoch into batches, none of a single sample if it can be helped: BatchNorm cannot take one.
+
+    As many samples as there are make the last batch a random size, so one of a single sample comes sooner or
+    later. The batch before gives it one of its own; at batch_size 2 the two are joined.
+    """
+    if drop_last or batch_size == 1 or len(part) % batch_size != 1 or len(part) == 1:
+        yield from _hands(part, batch_size, drop_last, device)
+        return
+    head = len(part) - batch_size - 1
+    yield from _hands(part.take(slice(head)), batch_size, False, device)
+    yield from _hands(part.take(slice(head, None)), batch_size - 1 if batch_size > 2 else 3, False, device)
+
+
+def _hands(part: Selection, batch_size: int, drop_last: bool, device: torch.device | str) -> Iterator[Hand]:
+    """Prepare the factors of a whole epoch at once; all of equal weights are the same few."""
+    size, rest = min(batch_size, len(part)), len(part) % batch_size
+    if part.weights is None:
+        factors = torch.full((max(size, 1),), 1 / max(size, 1), device=device)
+        last = torch.full((rest,), 1 / max(rest, 1), device=device)
+        for batch in part.batches(batch_size, drop_last):
+            yield Hand.of(batch, last if batch.indices.numel() == rest else factors)
+        return
+    scaled = part.weights / batch_size
+    if rest:
+        scaled[-rest:] = part.weights[-rest:] / rest
+    yield from map(Hand.of, part.batches(batch_size, drop_last), scaled.split(batch_size))
+
+
+def batch_count(samples: int, batch_size: int, drop_last: bool) -> int:
+    """Return how many batches `cut` makes of so many samples."""
+    if drop_last:
+        return samples // batch_size
+    return -(-samples // batch_size) - (batch_size == 2 and samples % 2 == 1 and samples > 1)

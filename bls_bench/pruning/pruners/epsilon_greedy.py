@@ -24,8 +24,8 @@ class EpsilonGreedyPruner(MovingAveragePruner):
         super().__post_init__()
         check_fraction("epsilon", self.epsilon)
 
-    def _choose(self, keep: int, generator: torch.Generator) -> Tensor:
-        return epsilon_greedy(self._mean, keep, self.epsilon, generator)
+    def _choose(self, mean: Tensor, variance: Tensor, keep: int, generator: torch.Generator) -> Tensor:
+        return epsilon_greedy(mean, keep, self.epsilon, generator)
 
 
 def epsilon_greedy(values: Tensor, keep: int, epsilon: float, generator: torch.Generator) -> Tensor:

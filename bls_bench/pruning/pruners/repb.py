@@ -86,6 +86,7 @@ class RePBPruner(RatedPruner):
 
     def _lucky(self, epoch: Epoch) -> Tensor:
         """Say who is in the epoch, (N,) bool, rho being prune_ratio."""
+        assert self._verdict is not None
         # One draw serves both: a sample below its mean and one that was absent stay with 1 - rho.
         lucky = torch.rand(epoch.num_samples, generator=epoch.generator) >= self.prune_ratio
         keep = (self._verdict == STAYS) | (lucky & (self._verdict == BELOW))
@@ -95,6 +96,7 @@ class RePBPruner(RatedPruner):
 
     def _sent_to_target(self, epoch: Epoch) -> tuple[Tensor, float]:
         """Say who is in the epoch, (N,) bool, and with which rho, so that it leaves out its share."""
+        assert self._verdict is not None
         wanted = self.share(epoch) * epoch.num_samples
         absent, stays = self._verdict == ABSENT, self._verdict == STAYS
         gone = torch.zeros_like(absent) if self.resample else absent

@@ -24,5 +24,5 @@ class UCBPruner(MovingAveragePruner):
         if not self.c >= 0:
             raise ValueError(f"c must be at least 0, got {self.c}")
 
-    def _choose(self, keep: int, generator: torch.Generator) -> Tensor:
-        return largest(self._mean + self.c * self._variance.sqrt(), keep, generator)
+    def _choose(self, mean: Tensor, variance: Tensor, keep: int, generator: torch.Generator) -> Tensor:
+        return largest(mean + self.c * variance.sqrt(), keep, generator)

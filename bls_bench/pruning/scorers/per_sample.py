@@ -22,4 +22,5 @@ class PerSampleLoss(Scorer):
     below_mean: ClassVar[float] = 0.75
 
     def update(self, scores: Tensor, counts: Tensor, visits: Visits, generator: torch.Generator) -> None:
+        assert visits.losses is not None
         scores.scatter_(0, visits.indices, visits.losses)

@@ -38,6 +38,7 @@ class DeepFool(RankingPruner):
         return deepfool(model, inputs, self.max_steps).flatten(1).norm(dim=1).float()
 
     def score(self, observed: Observations) -> Tensor:
+        assert observed.probed is not None
         return -observed.probed
 
 

@@ -54,7 +54,7 @@ class CIFAR(Photographs):
         return Data(
             train=MemorySplit(images[0][kept], targets[kept], augmented, seed),
             test=MemorySplit(images[1], torch.tensor(test.targets), Pixels(mean, std), seed),
-            info=Images(3, 32, tuple(train.classes)),
+            info=Images(3, 32, tuple(train.classes), mean, std),
             targets=targets[kept],
         )
 

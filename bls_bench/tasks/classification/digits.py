@@ -31,10 +31,10 @@ class Digits(ClassDataset):
         )
         train = train.sort().values
         train = train[first_of_each_class(targets[train], self.subset)]
-        augmented = Pixels(MEAN, STD, CropFlip(padding=1, reflect=False, flip=False))
+        crop = CropFlip(padding=1, reflect=False, flip=False) if self.augment else None
         return Data(
-            train=MemorySplit(images[train], targets[train], augmented, seed),
+            train=MemorySplit(images[train], targets[train], Pixels(MEAN, STD, crop), seed),
             test=MemorySplit(images[test], targets[test], Pixels(MEAN, STD), seed),
-            info=Images(1, 8, tuple(str(name) for name in digits.target_names)),
+            info=Images(1, 8, tuple(str(name) for name in digits.target_names), MEAN, STD),
             targets=targets[train],
         )

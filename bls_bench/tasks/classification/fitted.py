@@ -38,7 +38,7 @@ def small_patch(image_size: int) -> int:
     return next(patch for patch in range(max(image_size // patches, 1), 0, -1) if image_size % patch == 0)
 
 
-def _use_small_stem(model: ResNet, channels: int) -> None:
+def _use_small_stem(model: Any, channels: int) -> None:
     stem = nn.Conv2d(channels, model.bn1.num_features, kernel_size=3, padding=1, bias=False)
     nn.init.kaiming_normal_(stem.weight, mode="fan_out", nonlinearity="relu")
     model.conv1 = stem

@@ -86,7 +86,8 @@ class ImageFolder(Photographs):
             kept = keep_in_memory(self.in_memory, needed, device or torch.device("cpu"))
         else:
             crop = [v2.RandomResizedCrop(size), v2.RandomHorizontalFlip(), v2.PILToTensor()]
-            fit_train, fit_test, kept = v2.Compose(crop), _resize(round(size * 256 / 224), size), False
+            fit_test, kept = _resize(round(size * 256 / 224), size), False
+            fit_train = v2.Compose(crop) if self.augment else fit_test
 
         pixels, workers = self.augmented(MEAN, STD, size, cropped=size > SMALL), self._workers()
         train = FolderSplit(train_paths, train_targets, fit_train, pixels, seed, workers)
@@ -94,7 +95,7 @@ class ImageFolder(Photographs):
         return Data(
             train=train.in_memory() if kept else train,
             test=test.in_memory() if kept else test,
-            info=Images(3, size, tuple(classes)),
+            info=Images(3, size, tuple(classes), MEAN, STD),
             targets=train_targets,
         )
 

@@ -53,4 +53,4 @@ class Classifier(Model):
             raise InputError(
                 f"model.name={self.name} cannot be built for images of {channels}x{size}x{size}: {reason}"
             ) from error
-        return model.to(memory_format=memory_format(size))  # type: ignore[call-overload]
+        return model.to(memory_format=memory_format(size))

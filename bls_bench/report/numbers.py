@@ -1,0 +1,41 @@
+"""How the values of a metric are written."""
+
+from bls_bench.records.schema import Metric
+from bls_bench.report.statistics import Spread
+
+
+def title(metric: Metric | None) -> str:
+    """Return the metric's name as it begins a sentence: "Accuracy", but "mAP"."""
+    if metric is None:
+        return "Result"
+    name = metric.name.replace("_", " ")
+    return name.capitalize() if name.islower() else name
+
+
+def label(metric: Metric | None) -> str:
+    """Return what heads a column and stands at an axis: "Accuracy %"."""
+    return f"{title(metric)} {metric.unit if metric else ''}".rstrip()
+
+
+def spread(found: Spread, metric: Metric) -> str:
+    """Write a mean, its standard deviation and of how many; a percentage with two decimals."""
+    mean, std = (".2f", ".2f") if metric.unit == "%" else (".4g", ".2g")
+    around = "no spread" if found.std is None else f"± {found.std:{std}}"
+    return f"{found.mean:{mean}} {around} (n={found.n})"
+
+
+def difference(value: float | None, metric: Metric | None) -> str:
+    """Write a difference between two values of a metric."""
+    if value is None or metric is None or metric.unit == "%":
+        return signed(value)
+    return f"{float(f'{value:.3g}') + 0:+.3g}"
+
+
+def signed(value: float | None) -> str:
+    """Write a number of the size of a percentage or a correlation with its sign; nothing for None."""
+    # Adding 0 takes the sign from a zero.
+    return "" if value is None else f"{round(value, 2) + 0:+.2f}"
+
+
+def margin(value: float, metric: Metric) -> str:
+    return f"{value} {'points' if metric.unit == '%' else metric.unit}".rstrip()

@@ -1,0 +1,33 @@
+"""Detection: the settings of the task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from bls_bench.tasks.base import Metric, Task
+
+if TYPE_CHECKING:
+    from bls_bench.data.base import Data
+    from bls_bench.tasks.detection.objective import Detecting
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detection(Task):
+    """Boxes around objects and their classes; the detector's own losses, summed, and COCO's mAP.
+
+    Detectors normalise their losses by the objects of the whole batch, so no sample has a loss of its own.
+    """
+
+    requires: ClassVar[tuple[str, ...]] = ("torchmetrics", "faster_coco_eval")
+    extra: ClassVar[str] = "detection"
+    needs: ClassVar[frozenset[str]] = frozenset({"boxes", "detections"})
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        return (Metric("mAP50-95", "higher", "%", margin=1.0), Metric("mAP50", "higher", "%", margin=1.0))
+
+    def build(self, data: Data, seed: int) -> Detecting:
+        from bls_bench.tasks.detection.objective import Detecting
+
+        return Detecting(data.info)

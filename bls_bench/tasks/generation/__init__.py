@@ -1,0 +1,3 @@
+"""What the tasks that generate images share: their data sets, the Fréchet distance, grids of samples."""
+
+PARTS: dict[str, dict[str, str]] = {}

@@ -1,0 +1,192 @@
+"""Scoring runs and the runs after them, on a few digits."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from bls_bench.config.compose import CONF_DIR
+from bls_bench.engine import scoring
+from bls_bench.engine.devices import make_fabric
+from bls_bench.engine.scoring import observe, prepare
+from bls_bench.engine.session import run
+from bls_bench.system import memory
+from bls_bench.system.errors import InputError
+from bls_bench.tasks.classification.models import Classifier
+from tests.helpers import (
+    BATCH_LOSS_TASK,
+    CPU,
+    TINY,
+    make_config,
+    metrics,
+    stop_at,
+    train,
+    without_times,
+)
+
+# 60 digits, two steps an epoch.
+SMALL = ("dataset.subset=6", "trainer.epochs=2")
+DYNAMIC = "epsilon_greedy ucb selective_backprop importance importance_error_norm repb_gradient_norm"
+SIGNALS = [f"infobatch scorer={name}" for name in ("error_norm", "entropy", "margin")]
+METHODS = [*DYNAMIC.split(), "repb_importance", *SIGNALS, "proxy_topk"]
+METHODS += [path.stem for path in sorted((CONF_DIR / "pruner").glob("static_*.yaml"))]
+
+
+def small(*overrides):
+    return make_config("model=resnet20", "trainer.batch_size=32", "logger=none", *SMALL, *overrides)
+
+
+def observed(*overrides):
+    config = small(*overrides)
+    data, fabric = config.dataset.load(config.seed), make_fabric(config.trainer)
+    return observe(config, data, fabric), config, data, fabric
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_trains(method, tmp_path):
+    static = method.startswith("static") or method == "proxy_topk"
+    extra = ["pruner.balanced=true"] if static else []
+    scored = 2 if static and method != "static_random" else 0
+    extra += [f"pruner.scoring_epochs={scored}"] * bool(scored)
+    result, lines = train(tmp_path, *SMALL, *f"pruner={method}".split(), *extra)
+    assert result["status"] == "finished"
+    if not static:
+        assert lines[0]["kept"] == 60
+        assert lines[1]["kept"] < 60
+        assert "scoring_seconds" not in result
+        return
+    assert [line["kept"] for line in lines] == [30, 30]
+    assert result["pruned_percent"] == pytest.approx(50)
+    # Two epochs of training and a last look.
+    assert result["scoring_samples"] == (180 if scored else 0)
+    assert result["scoring_seconds"] > 0
+    assert result["pruned_percent_with_scoring"] == pytest.approx(50 - 100 * result["scoring_samples"] / 120)
+
+
+def test_a_scoring_run_changes_nothing_but_the_choice(tmp_path):
+    """With nothing left out, scores or none, it is the same run; and a second one is equal to the first."""
+    runs = [("static_random", "a"), ("static_forgetting", "b"), ("static_el2n", "c"), ("static_el2n", "d")]
+    (_, first), *others = [
+        train(tmp_path / folder, *SMALL, f"pruner={pruner}", "pruner.target=0") for pruner, folder in runs
+    ]
+    for _, lines in others:
+        assert without_times(lines) == without_times(first)
+
+
+def test_what_is_observed_is_what_the_trained_model_says(monkeypatch):
+    models, build = [], Classifier.build
+    monkeypatch.setattr(Classifier, "build", lambda *given: models.append(build(*given)) or models[-1])
+    seen, _, data, _ = observed("pruner=static_grand", "pruner.scoring_epochs=3", "task.mixup=0.2")
+    assert seen.logits.shape == (60, 10)
+    assert seen.features.shape == (60, 64)
+    assert seen.history.shape == (3, 60)
+    assert torch.equal(seen.targets, data.targets)
+    again = observed("pruner=static_grand", "pruner.scoring_epochs=3", "task.mixup=0.2")[0]
+    assert torch.equal(seen.logits, again.logits)
+    assert torch.equal(seen.features, again.features)
+    other = observed("pruner=static_grand", "pruner.scoring_epochs=3", "seed=1")[0]
+    assert not torch.equal(seen.logits, other.logits)
+    model = models[0]
+    (inputs, _), *_ = data.train.plain().batches([torch.arange(60)], 0, CPU)
+    with torch.no_grad():
+        torch.testing.assert_close(model(inputs), seen.logits)
+        torch.testing.assert_close(model.head(seen.features), seen.logits)
+
+
+def test_the_history_tells_who_was_right_in_each_epoch():
+    """On the samples as they are learned by heart, all are right in the end."""
+    seen, *_ = observed("pruner=static_forgetting", "pruner.scoring_epochs=30", "scheduler=constant")
+    right = seen.history.float().mean(1)
+    assert right[-5:].mean() > right[:5].mean() + 0.3
+
+
+def test_a_proxy_is_what_scores(monkeypatch):
+    built = []
+    build = Classifier.build
+    monkeypatch.setattr(Classifier, "build", lambda self, info: built.append(self.name) or build(self, info))
+    overrides = (
+        "pruner=proxy_topk",
+        "pruner.scoring_epochs=1",
+        "pruner.proxy=resnet10t",
+        "pruner.balanced=true",
+    )
+    _, config, data, fabric = observed(*overrides)
+    assert built == ["resnet10t"]
+    prepare(config, data, fabric)
+    assert config.pruner.chosen
+
+
+def test_stop_and_resume_keep_the_choice_and_do_not_score_again(tmp_path, monkeypatch):
+    overrides = ("pruner=static_craig", "pruner.scoring_epochs=1", "scorer=gradient_norm")
+    whole, lines = train(tmp_path / "whole", *overrides)
+    config = make_config(*TINY, f"records={tmp_path / 'parts'}", *overrides)
+    stop_at(3, tmp_path / "parts", *overrides)
+    again = dataclasses.replace(config, pruner=type(config.pruner)(scoring_epochs=1))
+    monkeypatch.setattr(scoring, "observe", None)
+    assert without_times(run(again)) == without_times(whole)
+    assert without_times(metrics(tmp_path / "parts" / config.key)) == without_times(lines)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ("pruner=static_el2n", "pruner.target=0.97"),
+            r"pruner: EL2N leaves class \d without a single sample",
+        ),
+        (("pruner=proxy_topk", "pruner.proxy=resnet21x"), "model.name=resnet21x is neither"),
+    ],
+)
+def test_refused_by_the_scoring_run(overrides, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        train(tmp_path, *SMALL, *overrides, "pruner.scoring_epochs=1")
+
+
+def test_a_single_class_is_refused_before_anything_is_trained(monkeypatch):
+    config = small("pruner=static_margin")
+    data = config.dataset.load(config.seed)
+    data = dataclasses.replace(data, info=dataclasses.replace(data.info, classes=("one",)))
+    monkeypatch.setattr(scoring, "observe", None)
+    with pytest.raises(
+        InputError, match="pruner=static_margin needs a data set of at least 2 classes, got 1: use"
+    ):
+        prepare(config, data, make_fabric(config.trainer))
+
+
+def test_the_observations_of_all_processes_have_to_fit(monkeypatch):
+    """64 features and 10 outputs of 60 samples fit exactly, for one process."""
+    _, *parts = observed("pruner=static_kcenter", "pruner.scoring_epochs=1")
+    monkeypatch.setattr(memory, "host_free", lambda: 4 * 60 * (64 + 10))
+    observe(*parts)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    with pytest.raises(InputError, match="pruner: the features and outputs of 60 samples need"):
+        observe(*parts)
+
+
+def test_observations_that_do_not_fit_say_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "host_free", lambda: 2**10)
+    with pytest.raises(InputError, match=r"pruner: the features and outputs of 60 samples need 0.0 GiB, and"):
+        train(tmp_path, *SMALL, "pruner=static_kcenter", "pruner.scoring_epochs=1")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            (*BATCH_LOSS_TASK, "scorer=bls", "pruner=static_el2n"),
+            "pruner=static_el2n needs the outputs of a classifier to choose samples by, which "
+            "task=tests.plugin.Brightness or trainer does not give: use pruner=static_random",
+        ),
+        (
+            ("scorer=margin", "task.cutmix=1", "pruner=repb"),
+            "scorer=margin needs margin of each sample, which task=classification does not give: "
+            "use scorer=per_sample",
+        ),
+        (("pruner=static_el2n", "pruner.target=1"), r"pruner.target must be in \[0, 1\)"),
+        (("pruner=static_forgetting", "pruner.scoring_epochs=1"), "pruner.scoring_epochs must be at least 2"),
+        (("pruner=static_random", "+pruner.scoring_epochs=1"), "pruner.scoring_epochs: unknown key"),
+    ],
+)
+def test_refused_when_the_config_is_read(overrides, message):
+    with pytest.raises(InputError, match=message):
+        small(*overrides)

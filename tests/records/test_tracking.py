@@ -1,0 +1,152 @@
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+from bls_bench.pruning.checks import NonFiniteLossError
+from bls_bench.records.tracking import WandbLogger, has_api_key
+from bls_bench.tasks.classification.objective import Classifying
+from bls_bench.tasks.objective import Loss
+from tests.helpers import TINY, make_config, train
+
+
+@pytest.fixture(autouse=True)
+def no_key(monkeypatch, tmp_path):
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+
+
+@pytest.fixture
+def wandb(monkeypatch):
+    """A stand-in for the wandb package that writes down its calls."""
+    module = types.ModuleType("wandb")
+    module.calls, module.logged, module.summary, module.codes = [], [], {}, []
+
+    class Run:
+        def __init__(self):
+            self.summary = module.summary
+
+        def log(self, metrics, step):
+            module.logged.append((step, metrics))
+
+        def finish(self, exit_code):
+            module.codes.append(exit_code)
+
+    module.Settings = lambda **settings: types.SimpleNamespace(base_url="https://wandb.test:8080", **settings)
+
+    def init(**settings):
+        module.calls.append(settings)
+        return Run()
+
+    module.init = init
+    monkeypatch.setitem(sys.modules, "wandb", module)
+    return module
+
+
+def test_what_a_run_tells(wandb, tmp_path):
+    result, lines = train(tmp_path, "logger=wandb")
+    config = make_config(*TINY)
+    (call,) = wandb.calls
+    assert call["id"] == call["name"] == config.key
+    assert call["mode"] == "offline"
+    assert call["config"]["trainer"]["epochs"] == 3
+    assert Path(call["dir"]) == tmp_path / config.key
+    assert [step for step, _ in wandb.logged] == [0, 1, 2]
+    assert [metrics for _, metrics in wandb.logged] == lines
+    assert wandb.summary["accuracy_last"] == result["accuracy_last"]
+    assert wandb.summary["pruned_percent"] == result["pruned_percent"]
+    assert wandb.codes == [0]
+
+
+def test_the_experiment_is_the_group(wandb, tmp_path):
+    WandbLogger().start("key", {}, "digits_quick", tmp_path)
+    assert wandb.calls[0]["group"] == "digits_quick"
+
+
+def test_a_key_is_found_where_its_login_puts_it(tmp_path, monkeypatch):
+    url = "https://wandb.test:8080"
+    assert not has_api_key(url)
+    (tmp_path / "netrc").write_text("machine wandb.test login user password abc")
+    assert has_api_key(url)
+    (tmp_path / "netrc").write_text("machine elsewhere login user password abc")
+    assert not has_api_key(url)
+    monkeypatch.setenv("WANDB_API_KEY", "abc")
+    assert has_api_key(url)
+
+
+def test_auto_is_online_with_a_key_alone(wandb, tmp_path, monkeypatch):
+    for key, mode in ((None, "auto"), ("abc", "auto"), ("abc", "offline"), ("abc", "online")):
+        if key:
+            monkeypatch.setenv("WANDB_API_KEY", key)
+        WandbLogger(mode=mode).start("key", {}, None, tmp_path)
+    assert [call["mode"] for call in wandb.calls] == ["offline", "online", "offline", "online"]
+
+
+def test_online_without_a_key_is_kept_offline_and_never_prompts(wandb, tmp_path):
+    with pytest.warns(UserWarning, match="has no API key"):
+        WandbLogger(mode="online").start("key", {}, None, tmp_path)
+    assert [call["mode"] for call in wandb.calls] == ["offline"]
+
+
+def test_a_server_that_cannot_be_reached_is_done_without(wandb, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_API_KEY", "abc")
+    init = wandb.init
+
+    def unreachable(**settings):
+        if settings["mode"] == "online":
+            assert settings["settings"].init_timeout <= 30
+            raise RuntimeError("timed out\nwaiting for the server")
+        return init(**settings)
+
+    monkeypatch.setattr(wandb, "init", unreachable)
+    with pytest.warns(UserWarning, match="kept offline: timed out waiting for the server$"):
+        WandbLogger().start("key", {}, None, tmp_path)
+    assert [call["mode"] for call in wandb.calls] == ["offline"]
+
+
+def test_a_run_that_fails_is_finished_with_its_exit_code(wandb, tmp_path, monkeypatch):
+    def diverge(self, model, batch, *_):
+        return Loss(model(batch[0]).sum(1) * float("nan"))
+
+    monkeypatch.setattr(Classifying, "loss", diverge)
+    with pytest.raises(NonFiniteLossError):
+        train(tmp_path, "logger=wandb")
+    assert wandb.codes == [1]
+
+
+@pytest.mark.parametrize("broken", ["init", "log", "finish"])
+def test_its_failures_are_warnings(wandb, tmp_path, monkeypatch, broken):
+    def fail(*args, **kwargs):
+        raise RuntimeError("no space left")
+
+    if broken == "init":
+        monkeypatch.setattr(wandb, "init", fail)
+    else:
+        run = wandb.init()
+        monkeypatch.setattr(type(run), broken, fail)
+        monkeypatch.setattr(wandb, "init", lambda **_: run)
+    with pytest.warns(UserWarning, match="W&B failed, training goes on without it: no space left"):
+        result, _ = train(tmp_path, "logger=wandb")
+    assert result["status"] == "finished"
+
+
+def test_it_is_imported_only_when_used(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)  # any import of it now fails
+    with pytest.warns(UserWarning, match="W&B failed"):
+        train(tmp_path / "a", "logger=wandb")
+    for number, overrides in enumerate((["logger=none"], ["logger=wandb", "logger.mode=disabled"])):
+        import warnings
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            train(tmp_path / str(number), *overrides)
+
+
+def test_the_real_package_takes_an_offline_run(tmp_path):
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="W&B failed")
+        train(tmp_path, "logger=wandb", "trainer.epochs=1")
+    assert list(tmp_path.glob("*/wandb/offline-run-*/*.wandb"))

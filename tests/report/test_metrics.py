@@ -1,0 +1,101 @@
+"""Tables of a metric that is no percentage, and better when lower."""
+
+import csv
+import io
+from dataclasses import replace
+
+import pytest
+
+from bls_bench.experiments import spec
+from bls_bench.records.schema import Metric
+from bls_bench.report import cells, figures, numbers, page, render
+from bls_bench.report.runs import Runs
+from bls_bench.report.section import of_runs
+from tests.report.helpers import ACCURACY, use_fixture_tables, write_record
+
+MSE = Metric("mse", "lower", "", 0.001)
+FULL, METHOD = (0.0251, 0.0249, 0.0252), (0.0351, 0.0342, 0.0349)
+
+
+@pytest.fixture
+def table(monkeypatch):
+    use_fixture_tables(monkeypatch)
+    return spec.load("mini", "digits")
+
+
+def built(folder, table, metric=MSE, others=()):
+    """Return the cells of Full and InfoBatch in three seeds, and of InfoBatch in another column."""
+    keys = {}
+    for label, values in (("Full", FULL), ("InfoBatch", METHOD)):
+        keys[label, "ResNet-18"] = {seed: f"{label}{seed}" for seed in range(3)}
+        for seed, value in enumerate(values):
+            write_record(folder, f"{label}{seed}", value, metric=metric)
+    for value in others:
+        keys["InfoBatch", "ResNet-50"] = {0: "other"}
+        write_record(folder, "other", value)
+    return cells.build(table, keys, Runs(folder))
+
+
+def test_a_cell_says_which_way_is_up(tmp_path, table):
+    section = of_runs(table, built(tmp_path, table))
+    block = section.blocks[0]
+    assert block.header[1] == section.blocks[1].header[1] == "Mse"
+    assert block.lines[0][1] == "0.02507 ± 0.00015 (n=3)"
+    assert block.lines[1][5:7] == ["+0.00967 [+0.00879, +0.0105]", "worse"]
+    assert "Margin of the verdict: 0.001." in section.remarks
+    assert "Lower values are better: Mse." in section.legend
+
+
+def test_without_a_margin_it_says_nothing(tmp_path, table):
+    section = of_runs(table, built(tmp_path, table, MSE._replace(margin=None)))
+    assert section.blocks[0].lines[1][6] == ""
+    assert not any("Margin" in remark for remark in section.remarks)
+
+
+def test_a_margin_of_the_table_goes_before_the_metrics_own(tmp_path, table):
+    section = of_runs(table, built(tmp_path, replace(table, margin=0.1)))
+    assert section.blocks[0].lines[1][6] == "lossless"
+    assert "Margin of the verdict: 0.1." in section.remarks
+
+
+def test_the_csv_names_the_metric(tmp_path, table):
+    section = of_runs(table, built(tmp_path, table, others=[78.0]))
+    lines = list(csv.DictReader(io.StringIO(render.as_csv(section))))
+    assert lines[1]["mse_last"] == "0.034733"
+    assert lines[1]["accuracy_last"] == ""
+    (other,) = (line for line in lines if line["column"] == "ResNet-50" and line["n"] == "1")
+    assert (other["mse_last"], other["accuracy_last"]) == ("", "78.0")
+
+
+def test_columns_of_different_metrics_are_headed_each_by_its_own(tmp_path, table):
+    section = of_runs(table, built(tmp_path, table, others=[78.0]))
+    assert [block.header[1] for block in section.blocks] == ["Mse", "Accuracy %"]
+    text = render.latex(section)
+    assert text.count(r"Method & Mse &") == text.count(r"Method & Accuracy \% &") == 1
+    assert "- Mse, Accuracy: after the last epoch" in page.readme([section], [])
+
+
+def test_the_axes_say_what_is_drawn(tmp_path, table):
+    drawn = figures.curves(table, "ResNet-18", built(tmp_path, table))
+    assert drawn.axes[0].get_ylabel() == "Test mse"
+    assert drawn.axes[0].lines[0].get_ydata()[-1] == pytest.approx(sum(FULL) / 3)
+
+
+@pytest.mark.parametrize(
+    ("metric", "title", "label", "told"),
+    [
+        (ACCURACY, "Accuracy", "Accuracy %", "-0.50"),
+        (Metric("mAP", "higher", "%"), "mAP", "mAP %", "-0.50"),
+        (Metric("mse", "lower"), "Mse", "Mse", "-0.5"),
+        (Metric("fid_own", "lower"), "Fid own", "Fid own", "-0.5"),
+        (None, "Result", "Result", "-0.50"),
+    ],
+)
+def test_how_a_metric_is_written(metric, title, label, told):
+    assert (numbers.title(metric), numbers.label(metric)) == (title, label)
+    assert numbers.difference(-0.5, metric) == told
+
+
+def test_no_difference_loses_itself_in_rounding():
+    assert numbers.difference(-0.000123456, MSE) == "-0.000123"
+    assert numbers.difference(0.0, MSE) == "+0"
