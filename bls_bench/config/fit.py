@@ -17,14 +17,20 @@ WORDS = {
     "classes": ("a class for every sample", "take a data set with classes"),
     "boxes": ("boxes around objects", "take a data set with boxes"),
     "masks": ("a mask of each object", "use dataset.masks=true"),
+    "pixel_classes": ("a class for every pixel", "take a data set with class maps"),
     "text": ("text", "take a data set of text"),
     # models
+    "text_logits": ("a model that classifies texts", "use model=encoder"),
     "logits": ("a model that gives logits", "take a classifier of these data"),
     "detections": ("a model that detects", "use model=fcos"),
     "outlines": ("a model that gives masks", "use model=maskrcnn"),
+    "pixel_logits": ("a model that gives every pixel a class", "use model=unet"),
     "autoencoding": ("a model that encodes and decodes", "use model=vae_mlp"),
+    "denoising": ("a model that finds noise", "use model=unet2d"),
+    "latent_denoising": ("a model that finds noise in codes", "use model=unet_latent"),
     # tasks
     "per_sample": ("the loss of each sample", "use scorer=bls"),
+    "time": ("the random time of each sample", "use scorer=per_sample"),
     "outputs": ("the outputs of a classifier to choose samples by", "use pruner=static_random"),
     # trainer
     "whole_model": ("to look into the whole model", "use trainer.strategy=ddp"),

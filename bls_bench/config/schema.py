@@ -117,7 +117,9 @@ def made(
     node = {key: value for key, value in node.items() if key in known or key not in droppable}
     values = _values(cls, node, prefix)
     try:
-        return values, cls(**values)
+        part = cls(**values)
+        # As the part has them: it may have put an actual value in the place of a word for it.
+        return {name: getattr(part, name) for name in values}, part
     except (ValueError, OverflowError) as error:
         raise InputError(f"{prefix}{error}") from None
 

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bls_bench.data.base import Images
 from bls_bench.pruning.signals import SIGNALS
 from bls_bench.system.errors import InputError
 from bls_bench.tasks.classification.mixing import Mixing, rebuilt_losses
-from bls_bench.tasks.classification.task import Classification
 from bls_bench.tasks.objective import Loss, MeanMeasure, Objective, Place
 
-Batch = tuple[Tensor, Tensor]
+# What the model takes and returns logits (b, C) for, and (b,) int64 classes.
+Batch = tuple[Any, Tensor]
 
 
 class Classifying(Objective):
-    """A batch is (inputs, targets): what the model takes, and (b,) int64 classes."""
+    """Of batches (inputs, targets), or of whatever `read` makes such a pair of."""
 
-    def __init__(self, task: Classification, info: Images) -> None:
+    def __init__(self, num_classes: int, smoothing: float = 0.0, mixing: Mixing | None = None) -> None:
         super().__init__()
-        self.smoothing, self.num_classes = task.label_smoothing, info.num_classes
-        self.mixing = Mixing(task.mixup, task.cutmix, info.num_classes) if task.mixes else None
+        self.num_classes, self.smoothing, self.mixing = num_classes, smoothing, mixing
         self._last: LastInput | None = None
+
+    def read(self, batch: Any) -> Batch:
+        """Return the inputs and targets of a batch."""
+        return batch
 
     def watch(self, model: nn.Module, wanted: frozenset[str]) -> None:
         """Look into the last layer for what needs its input; raises InputError for a single class."""
@@ -34,9 +39,9 @@ class Classifying(Objective):
         if wanted & {"gradient_norm", "outputs"}:
             self._last = LastInput(model)
 
-    def loss(self, model: nn.Module, batch: Batch, place: Place, wanted: frozenset[str]) -> Loss:
-        inputs, targets = batch
-        if self.mixing is not None and len(inputs) % 2 == 0:  # only an epoch's last batch can be odd
+    def loss(self, model: nn.Module, batch: Any, place: Place, wanted: frozenset[str]) -> Loss:
+        inputs, targets = self.read(batch)
+        if self.mixing is not None and len(targets) % 2 == 0:  # only an epoch's last batch can be odd
             mixed, shares = self.mixing(inputs, targets, place)
             logits = model(mixed)
             return Loss(
@@ -54,19 +59,23 @@ class Classifying(Objective):
         return F.cross_entropy(logits.float(), targets, reduction="none", label_smoothing=self.smoothing)
 
     def measure(self) -> Accuracy:
-        return Accuracy("accuracy")
+        return Accuracy(self.read)
 
-    def outputs(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+    def outputs(self, model: nn.Module, batch: Any) -> tuple[Tensor, Tensor]:
         assert self._last is not None, "watch was not told that outputs are wanted"
-        logits = model(batch[0])
+        logits = model(self.read(batch)[0])
         return logits, self._last.value
 
 
 class Accuracy(MeanMeasure):
     """The share of samples whose class has the highest logit, in percent."""
 
-    def values(self, model: nn.Module, batch: Batch) -> Tensor:
-        inputs, targets = batch
+    def __init__(self, read: Callable[[Any], Batch]) -> None:
+        super().__init__("accuracy")
+        self.read = read
+
+    def values(self, model: nn.Module, batch: Any) -> Tensor:
+        inputs, targets = self.read(batch)
         return (model(inputs).argmax(1) == targets).float() * 100
 
 
@@ -76,7 +85,7 @@ class LastInput:
     value: Tensor
 
     def __init__(self, model: nn.Module) -> None:
-        """Raise InputError if the model has no single linear last layer, named as timm's models do."""
+        """Raise InputError if the model has no single linear last layer, named as timm names it."""
         layer = model.get_classifier()  # type: ignore[operator]
         if not isinstance(layer, nn.Linear | nn.Conv2d):
             raise InputError("model: this one has no single linear last layer, which this method looks into")

@@ -55,6 +55,9 @@ class Classification(Task):
         return replace(self, mixup=0.0, cutmix=0.0)
 
     def build(self, data: Data, seed: int) -> Classifying:
+        from bls_bench.tasks.classification.mixing import Mixing
         from bls_bench.tasks.classification.objective import Classifying
 
-        return Classifying(self, data.info)
+        classes = data.info.num_classes
+        mixing = Mixing(self.mixup, self.cutmix, classes) if self.mixes else None
+        return Classifying(classes, self.label_smoothing, mixing)

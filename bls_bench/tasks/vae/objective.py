@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from bls_bench.data.base import Data, Images
 from bls_bench.system.streams import stream
 from bls_bench.tasks.generation.fid import Fid, Together
-from bls_bench.tasks.generation.pictures import write_grid
+from bls_bench.tasks.generation.pictures import write_grid, write_rows
 from bls_bench.tasks.objective import Loss, MeanMeasure, Measure, Objective, Place
 from bls_bench.tasks.vae.networks import Autoencoder
 from bls_bench.tasks.vae.task import VAE
@@ -68,12 +68,7 @@ class Bounding(Objective):
         some = torch.arange(min(40, len(data.test)))
         images = next(iter(data.test.batches([some], 0, device)))[0]
         logits, *_ = model(images, images.new_zeros(len(images), self.latent))
-        rows = [
-            half
-            for pair in zip(self.info.pixels(images).split(10), logits.sigmoid().split(10), strict=True)
-            for half in pair
-        ]
-        write_grid(torch.cat(rows), folder / "reconstructions.png", columns=10)
+        write_rows(self.info.pixels(images), logits.sigmoid(), folder / "reconstructions.png", columns=10)
 
 
 class Elbo(MeanMeasure):

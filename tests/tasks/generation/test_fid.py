@@ -9,11 +9,11 @@ from torch import nn
 from bls_bench.data.base import Data, Images
 from bls_bench.data.split import MemorySplit, Pixels
 from bls_bench.system.errors import InputError
-from bls_bench.tasks.generation import features
+from bls_bench.tasks.generation import features, fixed
 from bls_bench.tasks.generation.features import Inception, own_features
 from bls_bench.tasks.generation.fid import CHUNK, Fid, FidMeasure
 from bls_bench.tasks.generation.frechet import Moments, frechet_distance
-from bls_bench.tasks.generation.pictures import write_grid
+from bls_bench.tasks.generation.pictures import write_grid, write_rows
 
 from .helpers import CPU, few_steps  # noqa: F401
 
@@ -66,7 +66,7 @@ def test_own_features_depend_on_the_data_alone(few_steps, monkeypatch):  # noqa:
     before = torch.get_rng_state()
     first = own_features(tiny_data())(pixels)
     assert torch.equal(before, torch.get_rng_state())
-    monkeypatch.setattr(features, "_trained", {})
+    monkeypatch.setattr(fixed, "_trained", {})
     torch.manual_seed(2)
     assert torch.equal(own_features(tiny_data())(pixels), first)
     assert first.shape == (7, 64)
@@ -80,7 +80,7 @@ def test_own_features_know_the_classes():
     data = Digits(augment=False).load(0)
     network = own_features(data)._network
     inputs, targets = next(data.test.batches([torch.arange(360)], 0, CPU))
-    found = network.head(network(data.info.pixels(inputs))).argmax(1)
+    found = network.logits(data.info.pixels(inputs)).argmax(1)
     assert float((found == targets).float().mean()) > 0.93
 
 
@@ -159,3 +159,12 @@ def test_a_grid_shows_every_image_at_its_place(tmp_path):
     assert picture.shape == (2 * 66, 3 * 66, 3)
     assert picture[66 + 33, 66 + 33].tolist() == [255, 255, 255]  # row 1, column 1
     assert picture[33, 33].tolist() == [0, 0, 0]
+
+
+def test_a_row_that_is_short_keeps_its_place(tmp_path):
+    from PIL import Image
+
+    write_rows(torch.zeros(4, 1, 8, 8), torch.ones(4, 1, 8, 8), tmp_path / "rows.png", columns=3)
+    picture = np.asarray(Image.open(tmp_path / "rows.png"))
+    assert picture.shape == (4 * 66, 3 * 66, 3)
+    assert [int(picture[33 + 66 * row, 33, 0]) for row in range(4)] == [0, 255, 0, 255]
