@@ -6,6 +6,9 @@ BatchSampler. The two take turns, so that a busy machine slows both; the best of
 "three lines" are the same through the library: a handler's sampler in torch's BatchSampler, and update.
 Memory is what the state and three epochs add to a fresh process at the peak. Prints a Markdown table.
 `--samples 100000000` does the selection alone.
+
+`--update` measures what a step of a training loop takes instead: `update`, and what bls_bench.DataLoader
+takes besides torch's own loader, in microseconds of CPU time of one thread (medians over epochs).
 """
 
 import argparse
@@ -25,6 +28,7 @@ from torch.utils.data import BatchSampler, RandomSampler
 from tqdm import tqdm
 
 from bls_bench.bench.overhead import BATCH_SIZE, EPOCHS, Bookkeeping, batches_of, best_of, some_losses
+from bls_bench.bench.update import measure_update
 from bls_bench.pruning.library.handler import Handler
 from bls_bench.pruning.pruner import Pruner
 from bls_bench.pruning.pruners.infobatch import InfoBatchPruner
@@ -80,8 +84,21 @@ class ThreeLines(Bookkeeping):
         batches = BatchSampler(handler.sampler, BATCH_SIZE, drop_last=False)
         for indices, loss in zip(batches, cycle(self.given), strict=False):
             handler.__getitems__(indices)
-            handler.update(loss[: len(indices)] if loss.ndim else loss)
+            handler.update(loss if loss.ndim == 0 or len(indices) == BATCH_SIZE else loss[: len(indices)])
         return time.perf_counter() - started
+
+
+def update_rows(repeats: int) -> list[str]:
+    """Return the rows of the table of `update`: microseconds a step by batch size."""
+    rows = [
+        "| pruner | scorer | batch | update, us a step | loader besides torch's, us a batch |",
+        "|---|---|---|---|---|",
+    ]
+    cases = [(p, s, b) for p in ("InfoBatch", "SeTa") for s in ("per sample", "BLS") for b in (16, 64, 128)]
+    for pruner, scorer, batch_size in tqdm(cases, desc="update"):
+        update, load = measure_update(PRUNERS[pruner], SCORERS[scorer], batch_size, repeats)
+        rows.append(f"| {pruner} | {scorer} | {batch_size} | {update:.1f} | {load:.1f} |")
+    return rows
 
 
 def timed(call: Callable[[], object]) -> float:
@@ -169,7 +186,12 @@ def main() -> None:
     parser.add_argument("--samples", type=int, nargs="*", default=[10**5, 10**6, 10**7])
     parser.add_argument("--repeats", type=int, default=5, help="the best of so many epochs counts")
     parser.add_argument("--no-memory", action="store_true", help="leave the memory out: quicker")
+    parser.add_argument("--update", action="store_true", help="what a step takes, instead")
     options = parser.parse_args()
+    if options.update:
+        torch.set_num_threads(1)
+        sys.stdout.write(f"{machine()}\n\n" + "\n".join(update_rows(options.repeats)) + "\n")
+        return
     rows = []
     for num_samples in options.samples:
         if num_samples >= SELECTION_ALONE:

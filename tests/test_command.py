@@ -95,6 +95,7 @@ def test_cfg_job_shows_the_composed_config(here, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_sweep_records_every_run_and_started_again_does_only_what_is_missing(tmp_path):
     sweep = ("-m", *TINY, "pruner=bls_infobatch", "scorer.alpha=0.5,0.9", "seed=0,1")
     code, out, err = finish(command(*sweep, cwd=tmp_path))
@@ -111,6 +112,7 @@ def test_a_sweep_records_every_run_and_started_again_does_only_what_is_missing(t
     assert (records[1] / "result.json").exists()
 
 
+@pytest.mark.slow
 def test_failing_runs_are_told_and_do_not_end_the_sweep(tmp_path):
     code, out, err = finish(command("-m", *TINY, "trainer.batch_size=1000,32,2000,50", cwd=tmp_path))
     assert code == 2
@@ -123,6 +125,7 @@ def test_failing_runs_are_told_and_do_not_end_the_sweep(tmp_path):
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_a_sweep_over_the_defaults(here, tmp_path):
     """The command of the help page, on less data."""
     page = here("--help")[1]
@@ -133,6 +136,7 @@ def test_a_sweep_over_the_defaults(here, tmp_path):
     assert len(list(tmp_path.glob("outputs/*/result.json"))) == 9
 
 
+@pytest.mark.slow
 def test_signals_in_mid_epoch_and_the_same_command_again(tmp_path):
     run = ("pruner=bls_seta", "model=resnet20", "dataset.subset=50", "trainer.epochs=8", "logger=none")
     finish(command(*run, "records=whole", cwd=tmp_path))
@@ -156,6 +160,7 @@ def test_signals_in_mid_epoch_and_the_same_command_again(tmp_path):
     assert without_times(results[0]) == without_times(results[1])
 
 
+@pytest.mark.slow
 def test_a_signal_ends_the_sweep_and_it_goes_on(tmp_path):
     sweep = ("-m", "model=resnet20", "dataset.subset=50", "trainer.epochs=4", "logger=none", "seed=0,1")
     process = command(*sweep, cwd=tmp_path)
@@ -168,6 +173,75 @@ def test_a_signal_ends_the_sweep_and_it_goes_on(tmp_path):
     assert code == 0, err
     assert out.count("going on from epoch") == 1
     assert out.count("finished:") == 2
+
+
+# A task in a file of the user's own.
+MYTASK = """
+from dataclasses import dataclass
+
+from bls_bench.tasks.base import Metric, Task
+from bls_bench.tasks.objective import Loss, MeanMeasure, Objective
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reconstruct(Task):
+    metrics = (Metric("mse", "lower"),)
+
+    def build(self, data, seed):
+        return Reconstructing()
+
+
+def errors(model, batch):
+    images, _ = batch
+    return (model(images).mean(1) - images.mean((1, 2, 3))).square()
+
+
+class Reconstructing(Objective):
+    def loss(self, model, batch, place, wanted):
+        return Loss(errors(model, batch).mean())
+
+    def measure(self):
+        return Mse("mse")
+
+
+class Mse(MeanMeasure):
+    def values(self, model, batch):
+        return errors(model, batch)
+"""
+MINE = ("task._target_=mytask.Reconstruct", "plugins=[mytask]", "optimizer=sgd", "optimizer.lr=0.001")
+
+
+@pytest.mark.slow
+def test_a_task_of_the_users_own_file(tmp_path):
+    (tmp_path / "mytask.py").write_text(MYTASK)
+    code, out, err = finish(command(*TINY, *MINE, "scorer=bls", cwd=tmp_path))
+    assert code == 0, err
+    assert "%" not in re.search(r"finished: mse (.*), pruned", out)[1]
+    (result,) = tmp_path.glob("outputs/*/result.json")
+    found = json.loads(result.read_text())
+    lines = metrics(result.parent)
+    assert found["mse_best"] == min(line["mse"] for line in lines)
+
+
+@pytest.mark.parametrize("recipe", ["cifar100_resnet18", "cifar10_resnet50", "imagenet"])
+def test_a_task_of_ones_own_in_a_recipe_that_sets_another_tasks_values(recipe, here, tmp_path, monkeypatch):
+    (tmp_path / "mytask.py").write_text(MYTASK)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "mytask", raising=False)
+    tiny = (*TINY[1:], "trainer.epochs=1", "dataset=digits", "scorer=bls", "pruner=none")
+    code, out, err = here(f"experiment={recipe}", *tiny, *MINE)
+    assert code == 0, err
+    assert "finished: mse" in out
+
+
+def test_a_module_that_is_not_named_as_a_plugin_is_not_imported(here, tmp_path, monkeypatch):
+    (tmp_path / "evil.py").write_text("open('imported', 'w')")
+    monkeypatch.syspath_prepend(tmp_path)
+    code, _, err = here("pruner._target_=evil.X")
+    assert code == 2
+    assert err.count("\n") == 1
+    assert "plugins=[evil]" in err
+    assert not (tmp_path / "imported").exists()
 
 
 @pytest.mark.parametrize(
@@ -188,12 +262,18 @@ def test_a_signal_ends_the_sweep_and_it_goes_on(tmp_path):
             ["+prunner=seta"],
             "prunner: unknown key, allowed are seed, records, archive, plugins, trainer, dataset",
         ),
-        (["pruner=null"], "Config group override must be a string"),
+        (["pruner=null"], "pruner=null: must be one of bls_infobatch, bls_repb"),
         (["trainer=fast"], "trainer must be a group of settings, got 'fast'"),
         (["~trainer"], "trainer must be a group of settings"),
         (["seed=-1"], "seed must be in [0, 2^63), got -1"),
         (["trainer.epochs="], "trainer.epochs"),
         (["pruner"], "pruner"),
+        (["+task={_target_: bls_bench.optim.Constant}"], "task"),
+        (
+            ["task._target_=bls_bench.optim.Constant", "plugins=[bls_bench]"],
+            "must be a dataclass that is a Task",
+        ),
+        (["pruner._target_=evil.X"], "pruner._target_=evil.X is no part of this project"),
     ],
 )
 def test_bad_input_is_one_line_exit_code_two_and_nothing_written(arguments, message, here, tmp_path):
@@ -246,6 +326,7 @@ def test_the_error_and_its_exit_code_reach_the_shell(tmp_path):
     assert (code, out, err) == (2, "", "error: scorer.alpha must be in [0, 1], got 2.0\n")
 
 
+@pytest.mark.slow
 def test_two_processes_choose_the_same_samples(tmp_path):
     run = (*TINY, "pruner=static_el2n", "pruner.balanced=true", "pruner.scoring_epochs=1")
     code, _, err = finish(torchrun(*run, "scorer=gradient_norm", "trainer.device=cpu", cwd=tmp_path))

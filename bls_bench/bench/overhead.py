@@ -57,8 +57,8 @@ class Bookkeeping:
         started = time.perf_counter()
         # The losses come in a circle: they are the training's, and neither time nor memory counts here.
         for batch, loss in zip(state.begin_epoch().batches(BATCH_SIZE), cycle(self.given), strict=False):
-            indices = batch.indices
-            state.record(indices, loss[: len(indices)] if loss.ndim else loss)
+            whole = loss.ndim == 0 or batch.indices.numel() == BATCH_SIZE
+            state.record(batch.indices, loss if whole else loss[: len(batch.indices)])
         state.end_epoch()
         return time.perf_counter() - started
 

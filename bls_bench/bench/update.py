@@ -14,7 +14,7 @@ from bls_bench.pruning.library.loader import DataLoader
 from bls_bench.pruning.pruner import Pruner
 from bls_bench.pruning.scorer import Scorer
 
-STEPS = 2000  # of an epoch of the whole data, enough for the cost of beginning one to be spread thin
+STEPS = 1000  # of an epoch of the whole data, enough for the cost of beginning one to be spread thin
 
 
 class Nothing(Dataset):
@@ -37,7 +37,7 @@ def nothing(items: list[int]) -> None:
 def measure_update(
     pruner: Callable[[], Pruner], scorer: Callable[[], Scorer], batch_size: int, repeats: int
 ) -> tuple[float, float]:
-    """Return the microseconds of CPU time that `update` takes a step, and that the loader takes beside torch's.
+    """Return the microseconds of CPU time that `update` takes a step, and the loader besides torch's.
 
     Each is the median over `repeats` epochs, alternating with torch's own. The losses are part of a graph, as
     in training, and the epoch's end counts to none of the two.
@@ -45,7 +45,7 @@ def measure_update(
     handler = Handler(Nothing(STEPS * batch_size), 1000, pruner(), scorer(), seed=0)
     loader = DataLoader(handler, sampler=handler.sampler, batch_size=batch_size, collate_fn=nothing)
     torchs = torch.utils.data.DataLoader(
-        handler.dataset, sampler=RandomSampler(handler.dataset), batch_size=batch_size, collate_fn=nothing
+        handler.dataset, sampler=RandomSampler(range(len(handler))), batch_size=batch_size, collate_fn=nothing
     )
     losses = torch.rand(batch_size, requires_grad=True) * 1.0
     loss = losses if handler.state.scorer.per_sample else losses.mean()
@@ -62,7 +62,9 @@ def _updating(loader: DataLoader, handler: Handler, loss: torch.Tensor, batch_si
     """Return the microseconds of CPU time a step of the updates of an epoch, the last one apart."""
     update, clock, spent, steps = handler.update, time.thread_time_ns, 0, 0
     for _ in loader:
-        count = len(handler.batch_indices)
+        indices = handler.batch_indices
+        assert indices is not None
+        count = len(indices)
         own = loss if count == batch_size or loss.ndim == 0 else loss[:count]
         before = clock()
         update(own)

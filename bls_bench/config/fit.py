@@ -18,6 +18,7 @@ WORDS = {
     "boxes": ("boxes around objects", "take a data set with boxes"),
     "masks": ("a mask of each object", "use dataset.masks=true"),
     "sound": ("sounds", "take a data set of sounds"),
+    "pixel_classes": ("a class for every pixel", "take a data set with class maps"),
     "text": ("text", "take a data set of text"),
     # models
     "sound_logits": ("a model that classifies sounds", "use model=logmel_cnn"),
@@ -25,9 +26,12 @@ WORDS = {
     "logits": ("a model that gives logits", "take a classifier of these data"),
     "detections": ("a model that detects", "use model=fcos"),
     "outlines": ("a model that gives masks", "use model=maskrcnn"),
+    "pixel_logits": ("a model that gives every pixel a class", "use model=unet"),
     "autoencoding": ("a model that encodes and decodes", "use model=vae_mlp"),
+    "denoising": ("a model that finds noise", "use model=unet2d"),
     # tasks
     "per_sample": ("the loss of each sample", "use scorer=bls"),
+    "time": ("the random time of each sample", "use scorer=per_sample"),
     "outputs": ("the outputs of a classifier to choose samples by", "use pruner=static_random"),
     # trainer
     "whole_model": ("to look into the whole model", "use trainer.strategy=ddp"),

@@ -96,7 +96,6 @@ class Columns:
         """See `Split.batches`."""
         if not index_batches:
             return
-        self.columns = {name: column.to(device) for name, column in self.columns.items()}
         sizes = [len(batch) for batch in index_batches]
         # One copy to the device per epoch instead of one per batch: no step waits for the host.
         indices = torch.cat(list(index_batches)).cpu()
@@ -104,5 +103,14 @@ class Columns:
         if self.draw is not None:
             drawn = self.draw(len(self), stream(self.seed, "augment", epoch))
             rows = drawn[indices].to(device).split(sizes)
-        for batch, numbers in zip(indices.to(device).split(sizes), rows, strict=True):
-            yield self.make({name: column[batch] for name, column in self.columns.items()}, numbers)
+        for columns, numbers in zip(self._found(indices.split(sizes), epoch, device), rows, strict=True):
+            yield self.make(columns, numbers)
+
+    def _found(
+        self, index_batches: Sequence[Tensor], epoch: int, device: torch.device
+    ) -> Iterator[dict[str, Column]]:
+        """Yield the columns of each batch, on `device`."""
+        self.columns = {name: column.to(device) for name, column in self.columns.items()}
+        sizes = [len(batch) for batch in index_batches]
+        for batch in torch.cat(list(index_batches)).to(device).split(sizes):
+            yield {name: column[batch] for name, column in self.columns.items()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,6 +15,7 @@ from bls_bench.data.items import Items
 from bls_bench.data.split import BatchSplit, MemorySplit, Pixels
 from bls_bench.system.errors import InputError
 from bls_bench.system.lazy import torch
+from bls_bench.system.memory import CHOICES
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -69,6 +72,9 @@ def decode(path: str, transform: Callable[[Image.Image], Tensor]) -> Tensor:
     """Read an image file as RGB and transform it. Raises InputError, naming the file, if it cannot."""
     try:
         with Image.open(path) as image:
+            if image.mode.startswith(("I", "F")):
+                # Pillow would cut off, not scale, what does not fit into 8 bits.
+                raise ValueError(f"it has more than 8 bits a channel (mode {image.mode}): convert it")
             return transform(image.convert("RGB"))
     except Exception as error:  # Pillow's formats fail in many ways: OSError, SyntaxError, struct.error...
         raise InputError(f"{path} cannot be decoded as an image: {_first_line(error)}") from error
@@ -76,3 +82,22 @@ def decode(path: str, transform: Callable[[Image.Image], Tensor]) -> Tensor:
 
 def _first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def check_reading(in_memory: str | bool, workers: int | str) -> str:
+    """Check the settings of how files are read; returns in_memory as a word. Raises ValueError."""
+    if workers != "auto" and (isinstance(workers, str) or workers < 0):
+        raise ValueError(f"workers must be auto or at least 0, got {workers}")
+    word = str(in_memory).lower()  # YAML reads true as a bool
+    if word not in CHOICES:
+        raise ValueError(f"in_memory must be one of {', '.join(CHOICES)}, got {word!r}")
+    return word
+
+
+def worker_count(workers: int | str) -> int:
+    """Return how many processes read files; auto: one a CPU core of this process' share, 16 at most."""
+    if isinstance(workers, int):
+        return workers
+    # Elsewhere nobody tells which cores a process may use.
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return min(max(cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1), 16)

@@ -36,7 +36,9 @@ class Jitter:
         return torch.stack([low + (high - low) * scale, *shifts, (mirror < 0.5 * self.flip).float()], 1)
 
     def images(self, images: Tensor, draws: Tensor, mode: str = "bilinear") -> Tensor:
-        """Move (b, C, S, S) images as the rows of draws (b, 4) say; float32 out."""
+        """Move (b, C, S, S) images as the rows of draws (b, 4) say; float32 out. There may be none."""
+        if not len(images):
+            return images.float()
         scale, right, down, mirror = draws.T
         sign, none = 1 - 2 * mirror, torch.zeros_like(scale)
         # Where each pixel comes from, with the image from -1 to 1: the way back.

@@ -20,8 +20,8 @@ class PruningCallback(pl.Callback):
     """Makes a Trainer count right in epochs that are pruned: Trainer(callbacks=[PruningCallback(handler)]).
 
     The module's `training_step` returns `handler.update(loss)`, and the loader is a `bls_bench.DataLoader` of
-    the handler. The Trainer then asks for the length of each epoch anew (by itself it keeps that of the first,
-    which shorter ones never reach: no validation, gradients that are left over), and its checkpoints carry
+    the handler. The Trainer then asks for the length of each epoch anew (by itself it keeps that of the
+    first, which shorter ones never reach: no validation, gradients left over), and its checkpoints carry
     the handler's state. A run resumed in mid-epoch gets what was left of that epoch, and ends as if never
     interrupted. Under several processes give Trainer(use_distributed_sampler=False).
     """
@@ -38,10 +38,9 @@ class PruningCallback(pl.Callback):
         """Raise ValueError if the Trainer's run is not as long as the handler's."""
         if stage != "fit":
             return
-        trainer.reload_dataloaders_every_n_epochs = 1
+        trainer.reload_dataloaders_every_n_epochs = 1  # type: ignore[attr-defined]
         self.handler.resumed_counts = True
-        if not trainer.fast_dev_run:  # which makes a batch or two
-            self._check_length(trainer)
+        self._check_length(trainer)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Raise TypeError if the Trainer does not train on a loader of the handler."""
@@ -49,12 +48,12 @@ class PruningCallback(pl.Callback):
         if not any(isinstance(loader, DataLoader) and loader.handler is self.handler for loader in loaders):
             found = ", ".join(type(loader).__name__ for loader in loaders)
             raise TypeError(
-                "PruningCallback's handler needs a bls_bench.DataLoader(handler, sampler=handler.sampler, ...) as "
-                f"train_dataloaders, got {found}"
+                "PruningCallback's handler needs a bls_bench.DataLoader(handler, sampler=handler.sampler, "
+                f"...) as train_dataloaders, got {found}"
             )
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        # After limit_train_batches, or a last batch that had no loss. A Trainer that stops half way goes on there.
+        # After limit_train_batches, or a last batch without a loss. One that stops half way goes on there.
         if trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
             self.handler.end_epoch()
 
@@ -64,12 +63,14 @@ class PruningCallback(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.handler.load_state_dict(state_dict)
 
-    def _check_length(self, trainer: pl.Trainer) -> None:
+    def _check_length(self, trainer: Any) -> None:
+        if trainer.fast_dev_run:  # which makes a batch or two
+            return
         state = self.handler.state
         if state.steps is None and trainer.max_epochs != state.num_epochs:
             raise ValueError(
-                f"the handler's num_epochs={state.num_epochs} and Trainer(max_epochs={trainer.max_epochs}) differ: "
-                "pruning has to know how long the run is"
+                f"the handler's num_epochs={state.num_epochs} and Trainer(max_epochs={trainer.max_epochs}) "
+                "differ: pruning has to know how long the run is"
             )
         if (
             state.steps is not None

@@ -41,7 +41,7 @@ KEY = "batch_indices"  # in each training batch
 
 
 class PrunedTrainer(Base):
-    """Makes a Trainer prune: class MyTrainer(PrunedTrainer, Trainer), with train_dataset=InfoBatch(data, ...).
+    """Makes a Trainer prune: class MyTrainer(PrunedTrainer, Trainer), with train_dataset=InfoBatch(data, 3).
 
     The loss is the model's own, or what `compute_loss_func` returns; where the handler needs that of each
     sample and gets a mean, `sample_losses` says what it is. Each epoch has its own number of steps, its last
@@ -66,9 +66,10 @@ class PrunedTrainer(Base):
         self.add_callback(EpochOfHandler(self.handler))
 
     def sample_losses(self, outputs: Any, labels: torch.Tensor) -> torch.Tensor:
-        """Return the (b,) cross-entropies of a model's logits, (b, c) or (b, t, c); override for other losses.
+        """Return the (b,) cross-entropies of a model's logits, (b, c) or (b, t, c); override for others.
 
-        Of tokens each sample's mean counts, without those labelled -100; a causal model predicts the next one.
+        Of tokens the mean of each sample counts, without those labelled -100; a causal model predicts the
+        next one.
         """
         logits = (outputs["logits"] if isinstance(outputs, dict) else outputs[1]).float()
         name = type(self.accelerator.unwrap_model(self.model)).__name__
@@ -90,6 +91,11 @@ class PrunedTrainer(Base):
         labels = inputs.get("labels")
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True)
         if self.handler.state.scorer.per_sample and loss.ndim == 0:
+            if labels is None:
+                raise ValueError(
+                    "the handler needs the loss of each sample and the batch has no labels: let "
+                    "compute_loss_func return losses of shape (b,), or wrap the handler in BLS"
+                )
             loss = self.sample_losses(outputs, labels)
         loss = self.handler.update(loss, indices=batch.indices)
         return (loss, outputs) if return_outputs else loss
@@ -152,7 +158,7 @@ class PrunedTrainer(Base):
         # What a resumed epoch has behind it is left out by the handler, not read and thrown away.
         return self.handler.epoch, 0
 
-    def _run_epoch(self, **kwargs: Any) -> None:
+    def _run_epoch(self, **kwargs: Any) -> None:  # type: ignore[override]
         batches = kwargs["train_dataloader"].left
         kwargs["steps_in_epoch"] = batches
         kwargs["num_update_steps_per_epoch"] = -(-batches // self.args.gradient_accumulation_steps)
@@ -168,10 +174,11 @@ class PrunedTrainer(Base):
 
     def _lengths(self) -> list[int]:
         """Return the length of every sample: a column of the data set's, or those of its inputs."""
-        data, column = self.handler.dataset, self.args.length_column_name
+        column = self.args.length_column_name
+        data: Any = self.handler.dataset
         if column in getattr(data, "column_names", ()):
             return list(data[column])
-        processing = self.processing_class
+        processing: Any = self.processing_class
         name = "input_ids" if processing is None else processing.model_input_names[0]
         return [len(data[index][name]) for index in range(len(data))]
 
@@ -179,7 +186,7 @@ class PrunedTrainer(Base):
 class Indices:
     """Indices in a batch that stay on the CPU: the Trainer moves tensors to the device."""
 
-    def __init__(self, indices: torch.Tensor) -> None:
+    def __init__(self, indices: torch.Tensor | None) -> None:
         self.indices = indices
 
 
@@ -236,13 +243,13 @@ def check(trainer: PrunedTrainer) -> None:
     elif state.steps is not None or args.num_train_epochs != state.num_epochs:
         found = f"num_epochs={state.num_epochs}" if state.steps is None else f"num_steps={state.steps.number}"
         raise ValueError(
-            f"the handler's {found} and num_train_epochs={args.num_train_epochs} differ: pruning has to know how "
-            "long the run is"
+            f"the handler's {found} and num_train_epochs={args.num_train_epochs} differ: pruning has to know "
+            "how long the run is"
         )
     if args.train_sampling_strategy not in ("random", "group_by_length"):
         raise ValueError(
-            f"train_sampling_strategy={args.train_sampling_strategy!r} is not for pruned epochs: take random or "
-            "group_by_length"
+            f"train_sampling_strategy={args.train_sampling_strategy!r} is not for pruned epochs: take random "
+            "or group_by_length"
         )
     if args.auto_find_batch_size:
         raise ValueError(

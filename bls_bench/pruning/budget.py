@@ -61,7 +61,7 @@ def _whole(name: str, value: Any, low: int, end: int | None) -> int:
 
 
 def run_length(num_epochs: int | None, num_steps: int | None, batch_size: int | None) -> int | Steps:
-    """Return the length of a run given either way; raises TypeError or ValueError for neither, both or half."""
+    """Return the length of a run given either way; raises TypeError for neither, both or half of one."""
     if (num_epochs is None) == (num_steps is None):
         found = "neither" if num_epochs is None else "both"
         raise TypeError(f"give num_epochs, or num_steps and batch_size: got {found}")

@@ -37,7 +37,7 @@ class Batch(NamedTuple):
         if self.weights is None:
             return loss.mean()
         if loss.ndim == 0:
-            return loss * self.mean_weight
+            return loss * self.mean_weight  # type: ignore[operator]
         return (loss * self.weights).mean()
 
 

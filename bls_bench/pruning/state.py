@@ -242,9 +242,9 @@ class PruningState:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what `state_dict` gave; the seed comes with it.
 
-        Raises ValueError, with nothing changed, for something else than a pruning state, a damaged one, one of
-        another data set length, pruner or scorer or past this run, or an open epoch of another number of
-        processes.
+        Raises ValueError, with nothing changed, for something else than a pruning state, a damaged one, one
+        of another data set length, pruner or scorer or past this run, or an open epoch of another number
+        of processes.
         """
         check_state(state, self)
         selection = None if state["selection"] is None else Selection(*state["selection"])

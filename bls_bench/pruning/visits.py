@@ -70,8 +70,8 @@ class VisitLog:
             to = loss.device
             self._recent = [(own, *(value.to(to) for value in values)) for own, *values in self._recent]
             self.kind = loss.ndim, to
-        values = (loss,) if signal is None else (loss, signal)
-        self._recent.append((indices, *(value.detach() for value in values)))
+        loss = loss.detach() if loss.requires_grad else loss
+        self._recent.append((indices, loss) if signal is None else (indices, loss, signal.detach()))
         self.sizes.append(indices.numel())
         if len(self._recent) >= PACK:
             self._pack()
@@ -80,7 +80,9 @@ class VisitLog:
         if not self._recent:
             return
         columns = zip(*self._recent, strict=True)
-        indices, *values = (torch.cat([part.view(-1) for part in column]) for column in columns)
+        indices, *values = (
+            torch.cat(column) if column[0].ndim else torch.stack(column) for column in columns
+        )
         given = self.given[self._packed : self._packed + len(indices)]
         self._in_order = self._in_order and torch.equal(given, indices)
         self._packed += len(indices)

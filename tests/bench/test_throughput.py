@@ -17,7 +17,7 @@ from bls_bench.bench.throughput import (
     write_images,
 )
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "bench_train.py"
+SCRIPT = Path(__file__).parents[2] / "scripts" / "bench_train.py"
 
 
 @pytest.fixture(scope="module")

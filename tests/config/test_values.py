@@ -46,8 +46,8 @@ def test_presets_are_pruner_and_scorer():
         (["trainer.strategy=fsdp", "trainer.ema=0.9"], "trainer.ema must be null with strategy=fsdp"),
         (
             ["trainer.strategy=fsdp", "pruner=static_el2n"],
-            "pruner=static_el2n needs to look into the whole model, which task=classification or trainer does not "
-            "give: use trainer.strategy=ddp",
+            "pruner=static_el2n needs to look into the whole model, which task=classification or trainer "
+            "does not give: use trainer.strategy=ddp",
         ),
         (["trainer.ema=1"], r"trainer.ema must be in \(0, 1\) or null"),
         (["task.mixup=-1"], "task.mixup must be a number of at least 0"),
@@ -90,8 +90,8 @@ def test_presets_are_pruner_and_scorer():
         (["records=${nowhere}"], "records"),
         (
             [*BATCH_LOSS_TASK, "pruner=none"],
-            "scorer=per_sample needs the loss of each sample, which task=tests.plugin.Brightness does not give: "
-            "use scorer=bls",
+            "scorer=per_sample needs the loss of each sample, which task=tests.plugin.Brightness "
+            "does not give: use scorer=bls",
         ),
         (
             [*BATCH_LOSS_TASK, "pruner=repb_gradient_norm"],

@@ -10,7 +10,6 @@ from torchvision.transforms.v2 import functional as vision
 
 from bls_bench.data.augment import CropFlip, Cutout, ResizedCrop
 from bls_bench.data.split import MemorySplit, Pixels
-
 from tests.helpers import CPU
 
 from .helpers import generator, random_images, read

@@ -20,6 +20,8 @@ from tests.two_processes import in_two_processes
 
 from .helpers import Perceptron
 
+pytestmark = pytest.mark.slow
+
 SHARED = ("trainer.accumulate=2", "trainer.grad_clip=1", "trainer.device=cpu", "seed=1")
 SWITCHES = (*SHARED, "trainer.ema=0.9")
 PIXELS = Pixels((0.0,), (1.0,))

@@ -10,7 +10,6 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from bls_bench.engine import checkpoint
 from bls_bench.engine.devices import make_fabric
 from bls_bench.engine.loop import Engine
 from bls_bench.engine.session import run
@@ -64,7 +63,12 @@ def test_a_task_with_batch_losses_only(scorer, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "overrides", [("pruner=bls_seta",), ("pruner=repb", "model=vit_tiny"), ("optimizer=lamb",)]
+    "overrides",
+    [
+        ("pruner=bls_seta",),
+        pytest.param(("pruner=repb", "model=vit_tiny"), marks=pytest.mark.slow),
+        ("optimizer=lamb",),
+    ],
 )
 def test_the_same_seed_gives_bit_equal_runs_and_another_does_not(overrides, tmp_path):
     first, again = (train(tmp_path / name, *overrides)[1] for name in "ab")
@@ -90,6 +94,7 @@ def test_stop_and_resume_equals_uninterrupted(pruner, steps, tmp_path):
     assert same_weights(tmp_path / "whole", tmp_path / "parts")
 
 
+@pytest.mark.slow
 def test_dropout_noise_goes_on_where_it_stopped(tmp_path, monkeypatch):
     """Models that draw from the global generator while training resume exactly too."""
     overrides = ("model=timm", "model.name=resnet10t", "dataset.subset=20")

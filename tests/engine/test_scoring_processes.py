@@ -13,6 +13,8 @@ from tests.two_processes import in_two_processes
 from .helpers import Perceptron
 from .test_scoring import small
 
+pytestmark = pytest.mark.slow
+
 ROWS = torch.arange(51 * 3.0).view(51, 3)
 
 

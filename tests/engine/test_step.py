@@ -1,5 +1,7 @@
 """Every switch of a training step does what the plain step does, or what its definition says."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -173,11 +175,13 @@ def test_the_split_is_asked_for_the_parts_themselves():
     """No batch is cut after it was made: the engine does not know what it is."""
     engine = make_engine("trainer.accumulate=4")
     asked = Asked(engine.data.train)
-    object.__setattr__(engine.data, "train", asked)
+    engine.data = dataclasses.replace(engine.data, train=asked)
     batches = engine._batches(engine.state.begin_epoch())
     engine._train(batches, 0, False, StopAt(-1))
     assert [len(part) for part in asked.batches_of] == [8] * 12 + [4]
-    assert sum(asked.batches_of, []) == torch.cat([batch.indices for batch in batches]).tolist()
+    assert [index for part in asked.batches_of for index in part] == torch.cat(
+        [batch.indices for batch in batches]
+    ).tolist()
 
 
 @pytest.mark.parametrize(

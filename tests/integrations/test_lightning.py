@@ -1,4 +1,4 @@
-"""PruningCallback: validation each epoch, the right number of steps, and a resume that equals no interruption."""
+"""PruningCallback: validation each epoch, the right steps, and a resume that equals no interruption."""
 
 import warnings
 

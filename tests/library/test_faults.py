@@ -118,9 +118,11 @@ def test_batch_norm_trains_whatever_the_length_of_an_epoch():
     handler.state.pruner.select = lambda epoch: epoch.everything().take(slice(2 + epoch.index))
     norm = torch.nn.BatchNorm1d(1)
     for epoch in range(98):
-        for number, (_, losses) in enumerate(loader_of(handler, batch_size=8), 1):
+        length = 0
+        for _, losses in loader_of(handler, batch_size=8):
             handler.update(norm(losses[:, None]).squeeze(1))
-        assert number == -(-(2 + epoch) // 8)
+            length += 1
+        assert length == -(-(2 + epoch) // 8)
     assert handler.epoch == 98
 
 
@@ -138,7 +140,7 @@ def test_a_run_with_short_batches_resumes_where_it_was():
         resumed.load_state_dict(handler.state_dict())
         left = train(resumed, loader_of(resumed, batch_size=32))[0] if stop < 3 else []
         assert [len(b) for b in left] == [32, 31, 2][stop:]
-        together = sum(seen, []) + sum((b.tolist() for b in left), [])
+        together = [index for batch in [*seen, *map(torch.Tensor.tolist, left)] for index in batch]
         assert together == InfoBatch(Planted(65), 2).state.begin_epoch().indices.tolist()
 
 
@@ -330,7 +332,7 @@ def test_two_pruned_loaders_in_one_loop():
         for (i, x), (j, y) in zip(*map(loader_of, loaders), strict=False):
             loaders[0].update(x)
             loaders[1].update(y)
-            assert len(i) and len(j)
+            assert min(len(i), len(j)) > 1
     a.end_epoch()
     assert a.epoch == 2
     assert b.epoch == 2

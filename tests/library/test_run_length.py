@@ -1,5 +1,6 @@
 """Runs counted in steps, and losses that a run skips."""
 
+import contextlib
 import itertools
 import warnings
 
@@ -106,11 +107,12 @@ class TestNonFinite:
     def test_it_is_skipped_counted_and_told(self, wrap):
         handler = wrap(InfoBatch(Planted(N), 5, on_nonfinite="skip"))
         per_sample, bad = handler.state.scorer.per_sample, []
-        with pytest.warns(UserWarning, match="epoch 0: 2 losses were not finite and were skipped"):
-            for number, (indices, losses) in enumerate(loader_of(handler)):
-                if number in (3, 5):
-                    losses[2] = torch.nan if number == 3 else torch.inf
-                    bad += [indices[2:3] if per_sample else indices]
+        told = pytest.warns(UserWarning, match="epoch 0: 2 losses were not finite and were skipped")
+        for number, (indices, losses) in enumerate(loader_of(handler)):
+            if number in (3, 5):
+                losses[2] = torch.nan if number == 3 else torch.inf
+                bad += [indices[2:3] if per_sample else indices]
+            with told if number == 12 else contextlib.nullcontext():
                 handler.update(losses)
         assert (handler.epoch, handler.nonfinite) == (1, 2)
         absent = torch.zeros(N, dtype=torch.bool)
@@ -128,8 +130,8 @@ class TestNonFinite:
         """A batch that is skipped whole is none of RePB's windows."""
         skipping = bls(RePB(Planted(N), 5, on_nonfinite="skip"), alpha=0)
         leaving_out = bls(RePB(Planted(N), 5), alpha=0)
-        with pytest.warns(UserWarning, match="1 losses"):
-            for number, (_, losses) in enumerate(loader_of(skipping)):
+        for number, (_, losses) in enumerate(loader_of(skipping)):
+            with pytest.warns(UserWarning, match="1 losses") if number == 12 else contextlib.nullcontext():
                 skipping.update(losses * (torch.nan if number == 4 else 1))
         for number, (_, losses) in enumerate(loader_of(leaving_out)):
             leaving_out.skip() if number == 4 else leaving_out.update(losses)

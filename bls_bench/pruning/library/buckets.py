@@ -15,10 +15,10 @@ POOL = 50  # batches that are sorted by length together
 
 
 class LengthBuckets:
-    """A `batch_sampler` for bls_bench.DataLoader: pools of the epoch's samples, each sorted by length and cut.
+    """A `batch_sampler` for bls_bench.DataLoader: pools of the epoch's samples, sorted by length and cut.
 
-    Which samples an epoch has, is the handler's choice as ever; the batches come in random order. They are those
-    of the whole epoch, so a resumed run gets just the batches that were left.
+    Which samples an epoch has, is the handler's choice as ever; the batches come in random order. They are
+    those of the whole epoch, so a resumed run gets just the batches that were left.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class LengthBuckets:
     def __len__(self) -> int:
         handler = self.handler
         if handler.state.selection is not None:
-            return len(self._batches(handler._current()))
+            return len(self._batches(handler._open()))
         return batch_count(len(handler.sampler), self.batch_size, self.drop_last)
 
     def _batches(self, running: Running) -> list[list[int]]:

@@ -11,7 +11,7 @@ def sample_count(dataset: Dataset) -> int:
     if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__getitem__"):
         raise TypeError(f"pruning needs a map-style data set, with items by index: {name} has none")
     try:
-        return len(dataset)
+        return len(dataset)  # type: ignore[arg-type]
     except TypeError:
         raise TypeError(f"pruning needs a data set with a length: {name} has none") from None
 

@@ -8,19 +8,10 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from bls_bench.pruning.budget import run_length
+from bls_bench.pruning.library.attribution import held, in_hand, is_over, named
 from bls_bench.pruning.library.dataset import fetch, sample_count
-from bls_bench.pruning.library.refusals import (
-    AHEAD,
-    NO_EPOCH,
-    NOT_KNOWN,
-    OVER,
-    STRAY,
-    UPDATED,
-    checked,
-    checked_mask,
-    given,
-)
-from bls_bench.pruning.library.running import Hand, Running
+from bls_bench.pruning.library.refusals import NO_EPOCH, checked, checked_mask
+from bls_bench.pruning.library.running import Running
 from bls_bench.pruning.pruner import Pruner
 from bls_bench.pruning.scorer import Scorer
 from bls_bench.pruning.state import PruningState
@@ -63,8 +54,8 @@ class Handler(Dataset):
         """
         if scorer.signal is not None:
             raise TypeError(
-                f"{type(scorer).__name__} needs the {scorer.signal} of each sample, and update has losses only: "
-                "use it with the train command"
+                f"{type(scorer).__name__} needs the {scorer.signal} of each sample, and update has losses "
+                "only: use it with the train command"
             )
         length = run_length(num_epochs, num_steps, batch_size)
         self.dataset = dataset
@@ -73,12 +64,12 @@ class Handler(Dataset):
         self._running: Running | None = None
         # Where the losses are: the weights of an epoch go there at once.
         self._device: torch.device | str = "cpu"
-        # Whether len(loader) counts the batches before a resume, for trainers that count from the epoch's start.
+        # Whether len(loader) counts the batches before a resume, for trainers that count all of an epoch.
         self.resumed_counts = False
 
     def __len__(self) -> int:
         """All samples, pruned or not; `len(handler.sampler)` is how many the epoch trains on."""
-        return len(self.dataset)
+        return sample_count(self.dataset)
 
     def __getitem__(self, index: int) -> Any:
         return self.dataset[index]
@@ -126,7 +117,7 @@ class Handler(Dataset):
         if state.steps is not None:
             return min(1.0, state.steps_made / state.steps.number)
         if state.selection is not None:
-            running = self._current()
+            running = self._open()
             part = running.recorded / max(running.total, 1)
         return min(1.0, (state.epoch + part) / state.num_epochs)
 
@@ -170,8 +161,9 @@ class Handler(Dataset):
         loss is of, above all if a batch before was neither updated nor skipped. The state is then unchanged.
         """
         state = self.state
-        running, hand = self._in_hand() if indices is None else self._named(indices)
-        samples, count = hand.indices, hand.count
+        running = self._current()
+        running, hand = in_hand(running, state) if indices is None else named(running, state, indices)
+        samples, count = hand.indices, hand.size
         per_sample = state.scorer.per_sample
         if mask is not None:
             chosen = checked_mask(mask, count)
@@ -203,7 +195,7 @@ class Handler(Dataset):
         running = self._current()
         if running is None:
             raise RuntimeError(NO_EPOCH)
-        if running.read <= running.settled or self._over(running):
+        if running.read <= running.settled or is_over(running, self.state):
             return
         if self.state.selection is None:
             self.state.begin_epoch()
@@ -217,14 +209,8 @@ class Handler(Dataset):
 
         For steps that compute a batch's loss several times: SAM, line searches, auxiliary losses.
         """
-        running = self._current()
-        if running is None or running.hand is None:
-            raise RuntimeError(STRAY if running is not None and running.stray else NOT_KNOWN)
-        count = running.hand.count
-        if running.read - running.settled > count:
-            raise RuntimeError(AHEAD.format(count=running.read - running.settled - count))
-        per_sample = self.state.scorer.per_sample
-        return running.hand.weighted(checked(loss, count, type(self).__name__, per_sample))
+        _, hand = held(self._current())
+        return hand.weighted(checked(loss, hand.size, type(self).__name__, self.state.scorer.per_sample))
 
     def end_epoch(self) -> None:
         """End the running epoch now, if one runs. Seldom needed: see the class for when it ends by itself.
@@ -256,6 +242,12 @@ class Handler(Dataset):
             self._running = self._drawn()
         return self._running
 
+    def _open(self) -> Running:
+        """Return the epoch that is open; only for when there is one."""
+        running = self._current()
+        assert running is not None
+        return running
+
     def _drawn(self) -> Running:
         state = self.state
         selection = state.selection or state.upcoming()
@@ -263,14 +255,11 @@ class Handler(Dataset):
         running.batches_before = state.batches_recorded
         return running
 
-    def _over(self, running: Running) -> bool:
-        return running.touched and self.state.selection is None
-
     def _begin(self) -> Running:
         """Draw the samples of the next epoch, or again those of one that no loss has been given of."""
         if sample_count(self.dataset) != self.state.num_samples:
             raise ValueError(
-                f"the data set had {self.state.num_samples} samples and now has {len(self.dataset)}: "
+                f"the data set had {self.state.num_samples} samples and now has {len(self)}: "
                 "make a new handler when it changes"
             )
         if self._running is not None and self._running.touched:
@@ -280,43 +269,13 @@ class Handler(Dataset):
 
     def _length(self) -> int:
         if self.state.selection is not None:
-            return len(self._current().part)
+            return len(self._open().part)
         return len(self.state.upcoming()) // process_rank()[1]
 
     def _batches_behind(self) -> int:
         """Return how many batches of the open epoch were made before a resume, if they count."""
-        return (
-            self._current().batches_before if self.resumed_counts and self.state.selection is not None else 0
-        )
-
-    def _in_hand(self) -> tuple[Running, Hand]:
-        """Return the epoch and the batch in hand, which has to be the only one read that awaits its loss."""
-        running = self._current()
-        if running is None:
-            raise RuntimeError(NO_EPOCH)
-        hand, pending = running.hand, running.read - running.settled
-        if hand is None:
-            raise RuntimeError(STRAY if running.stray else NOT_KNOWN)
-        count = hand.count
-        if pending < count:
-            raise RuntimeError(UPDATED)
-        if pending > count:
-            raise RuntimeError(AHEAD.format(count=pending - count))
-        if self._over(running):
-            raise RuntimeError(OVER)
-        if running.given:
-            running.check(hand.indices)
-        return running, hand
-
-    def _named(self, indices: Tensor | Sequence[int]) -> tuple[Running, Hand]:
-        """Return the epoch and the batch of these samples, which all have to await a loss."""
-        running = self._current()
-        if running is None or self._over(running):
-            raise RuntimeError(NO_EPOCH)
-        samples = given(indices, self.state.num_samples)
-        running.name(self.state.recorded)
-        running.check(samples)
-        return running, running.hand_of(samples)
+        open_one = self.resumed_counts and self.state.selection is not None
+        return self._open().batches_before if open_one else 0
 
 
 class PruningSampler(Sampler[int]):

@@ -48,7 +48,7 @@ class DataLoader(torch.utils.data.DataLoader):
                 "sampler=handler.sampler, to evaluate load handler.dataset"
             )
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         """Raise RuntimeError, on a later batch, once another iterator has begun a new epoch."""
         handler = self.handler
         return super().__iter__() if handler is None else self._follow(handler)
@@ -59,7 +59,7 @@ class DataLoader(torch.utils.data.DataLoader):
         return self._left() + (0 if handler is None else handler._batches_behind())
 
     def _left(self) -> int:
-        if not self._cuts_itself:
+        if self.batch_size is None or not isinstance(self.sampler, PruningSampler):
             return super().__len__()
         return batch_count(len(self.sampler), self.batch_size, self.drop_last)
 
@@ -78,11 +78,6 @@ class DataLoader(torch.utils.data.DataLoader):
             handler.end_epoch()
 
     @property
-    def _cuts_itself(self) -> bool:
-        """Whether the batches are simply those of a handler's sampler."""
-        return self.batch_size is not None and isinstance(self.sampler, PruningSampler)
-
-    @property
     def handler(self) -> Handler | None:
         """The handler whose samples are loaded; None for a loader that is just torch's."""
         for sampler in (self.sampler, getattr(self.batch_sampler, "sampler", None)):
@@ -94,7 +89,8 @@ class DataLoader(torch.utils.data.DataLoader):
     def _indexed(self, handler: Handler) -> torch.utils.data.DataLoader:
         """Return a loader of (indices, the indices of items that are not None, batch)."""
         if self._inner is None or not self.persistent_workers:
-            if self._cuts_itself:
+            batching: dict[str, Any]
+            if self.batch_size is not None and isinstance(self.sampler, PruningSampler):
                 batching = {"batch_sampler": EpochBatches(handler, self.batch_size, self.drop_last)}
             elif self.batch_sampler is None:
                 batching = {"batch_size": None, "sampler": self.sampler}
@@ -105,7 +101,7 @@ class DataLoader(torch.utils.data.DataLoader):
             dataset = self.dataset.dataset if isinstance(self.dataset, Handler) else self.dataset
             self._inner = torch.utils.data.DataLoader(
                 Indexed(dataset),
-                collate_fn=CollateIndexed(self.collate_fn),
+                collate_fn=CollateIndexed(self.collate_fn),  # type: ignore[arg-type]
                 worker_init_fn=ShowOwnDataset(self.worker_init_fn),
                 **batching,
                 **{name: getattr(self, name) for name in names},
@@ -154,13 +150,13 @@ class CollateIndexed:
 
 
 class ShowOwnDataset:
-    """Starts a worker such that `get_worker_info().dataset` is the user's data set, which this one can seed."""
+    """Starts a worker such that `get_worker_info().dataset` is the user's own data set."""
 
     def __init__(self, start: Callable[[int], None] | None) -> None:
         self.start = start
 
     def __call__(self, worker: int) -> None:
-        info = get_worker_info()
+        info: Any = get_worker_info()
         object.__setattr__(info, "dataset", info.dataset.dataset)  # torch makes it read-only
         if self.start is not None:
             self.start(worker)
@@ -168,7 +164,7 @@ class ShowOwnDataset:
 
 def behind(running: Running) -> bool:
     """Whether the loop names its samples, and may so have the last batch's loss yet to give."""
-    return running.given and running.hand is not None and bool(running.awaits(running.hand.indices).all())
+    return running.named and running.hand is not None and bool(running.awaits(running.hand.indices).all())
 
 
 def sized(loader: DataLoader) -> int | None:

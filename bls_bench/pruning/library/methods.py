@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Run(TypedDict, total=False):
-    """What every handler takes besides, see `Handler`: a run in steps, and what a loss that is not finite does."""
+    """What every handler takes besides: a run counted in steps, losses that are not finite (`Handler`)."""
 
     num_steps: int | None
     batch_size: int | None

@@ -20,8 +20,8 @@ STRAY = (
     "evaluate on handler.dataset, or train with bls_bench.DataLoader"
 )
 UPDATED = (
-    "the batch in hand has been updated or skipped already: if the loop computes several losses of one batch, "
-    "give the others to handler.weighted"
+    "the batch in hand has been updated or skipped already: of several losses of one batch give the others "
+    "to handler.weighted"
 )
 AHEAD = (
     "{count} samples were read before this batch and neither updated nor skipped: call handler.skip() for a "

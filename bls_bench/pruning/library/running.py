@@ -20,10 +20,10 @@ CHUNK = 1 << 14
 
 
 class Hand(NamedTuple):
-    """A batch as the loop holds it: its (b,) int64 indices, b, its weights, and (b,) float32 factors, w_i / b."""
+    """A batch as the loop holds it: (b,) int64 indices, b, the weights, and (b,) float32 factors w_i / b."""
 
     indices: Tensor
-    count: int
+    size: int
     batch: Batch
     factors: Tensor
 
@@ -32,17 +32,15 @@ class Hand(NamedTuple):
         return cls(batch.indices, batch.indices.numel(), batch, factors)
 
     def weighted(self, loss: Tensor) -> Tensor:
-        """Return mean(w_i * l_i), or L * mean(w) for a 0-d loss, as `Batch.weighted` does, in one operation."""
+        """Return mean(w_i * l_i), or L * mean(w) for a 0-d loss: `Batch.weighted` in one operation."""
         if loss.ndim == 0:
             mean = self.batch.mean_weight
             return loss if mean is None else loss * mean
-        if loss.dtype != torch.float32:
-            weights = self.batch.weights
-            return loss.mean() if weights is None else (loss * weights.to(loss.device)).mean()
-        factors = self.factors
-        return loss.dot(
-            factors if factors.device == loss.device else factors.to(loss.device, non_blocking=True)
-        )
+        if loss.dtype == torch.float32 and loss.device == self.factors.device:
+            return loss.dot(self.factors)
+        # Another type; or the first epoch on a device, before it is known that the losses are there.
+        weights = self.batch.weights
+        return loss.mean() if weights is None else (loss * weights.to(loss.device, non_blocking=True)).mean()
 
 
 class Running:
@@ -56,6 +54,8 @@ class Running:
     hand: the batch that the loop holds, None where that is not known.
     last: whether no batch comes after that one.
     followed: whether a loader of ours tells what is read; else what is fetched from the handler does.
+    named: whether the loop has named the samples of a loss itself, and so may be behind its loader.
+    touched: whether it has settled any since the epoch was drawn; else it has but looked.
     stray: whether something else than the loop has read from the handler.
     """
 
@@ -70,7 +70,7 @@ class Running:
             self.part = self.part.take(~torch.isin(self.part.indices, recorded))
         self.read = self.settled = self.batches_before = 0
         self.hand: Hand | None = None
-        self.last = self.followed = self.stray = self.given = self.touched = False
+        self.last = self.followed = self.stray = self.named = self.touched = False
         self._out: dict[int, Hand] = {}
         self._chunk: Iterator[int] = iter([])
         self._chunk_end = 0
@@ -110,10 +110,10 @@ class Running:
         ints: list[int] = []
         start = read = 0
         for hand in cut(self.part.weights_to(device), batch_size, drop_last, device):
-            if start + hand.count > len(ints):
-                ints, start = self.part.indices[read : read + CHUNK + hand.count].tolist(), 0
-            indices = ints[start : start + hand.count]
-            start, read = start + hand.count, read + hand.count
+            if start + hand.size > len(ints):
+                ints, start = self.part.indices[read : read + CHUNK + hand.size].tolist(), 0
+            indices = ints[start : start + hand.size]
+            start, read = start + hand.size, read + hand.size
             self._out[indices[0]] = hand
             yield indices
 
@@ -165,15 +165,15 @@ class Running:
 
     def name(self, earlier: Tensor) -> None:
         """From now on the loop names its samples; `earlier` (m,) int64: those that it has given losses of."""
-        if not self.given:
-            self.given = True
+        if not self.named:
+            self.named = True
             self._left[earlier] = False
 
     def settle(self, indices: Tensor, count: int) -> None:
         """Note that `count` more samples are settled, `indices` (b,) being those with a loss."""
         self.touched = True
         self.settled += count
-        if self.given:
+        if self.named:
             self._left.index_fill_(0, indices, False)
 
     @property

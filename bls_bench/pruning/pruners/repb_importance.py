@@ -30,13 +30,12 @@ class RePBImportancePruner(RePBPruner):
         super().__post_init__()
         check_fraction("smoothing", self.smoothing)
         # The last epoch: its samples, (M,) int64, their scores, (M,), and the sizes of its windows.
-        self._seen = torch.zeros(0, dtype=torch.int64)
-        self._scores, self._sizes = torch.zeros(0), torch.zeros(0, dtype=torch.int64)
+        self._last: tuple[Tensor, Tensor, Tensor] | None = None
 
     def observe(self, visits: Visits, scores: Tensor) -> None:
         super().observe(visits, scores)
-        self._seen, self._scores = visits.indices, scores.index_select(0, visits.indices)
-        self._sizes = self._window_sizes(visits)
+        seen = visits.indices
+        self._last = seen, scores.index_select(0, seen), self._window_sizes(visits)
 
     def natural_share(self, num_epochs: int, below_mean: float = 0.5) -> float:
         kept = 1 - self.prune_ratio
@@ -48,22 +47,24 @@ class RePBImportancePruner(RePBPruner):
         return self._drawn(epoch, self.prune_ratio)
 
     def _sent_to_target(self, epoch: Epoch) -> tuple[Tensor, float]:
-        rho = self.share(epoch)
+        assert self._last is not None
+        rho, seen = self.share(epoch), len(self._last[0])
         if not self.resample:  # all are left out that are absent already
-            rho = max(1 - (1 - rho) * epoch.num_samples / max(len(self._seen), 1), 0.0)
+            rho = max(1 - (1 - rho) * epoch.num_samples / max(seen, 1), 0.0)
         return self._drawn(epoch, rho), rho
 
     def _drawn(self, epoch: Epoch, rho: float) -> Tensor:
-        pool = epoch.num_samples if self.resample else len(self._seen)
+        assert self._last is not None
+        seen, scores, sizes = self._last
+        pool = epoch.num_samples if self.resample else len(seen)
         stay = kept_share(rho, pool)
         chances = torch.full((epoch.num_samples,), stay if self.resample else 0.0, dtype=torch.float64)
-        chances[self._seen] = inclusion(self._scores, self._sizes, stay, self.smoothing)
+        chances[seen] = inclusion(scores, sizes, stay, self.smoothing)
         return systematic(chances, epoch.generator)
 
     def state_dict(self) -> dict[str, Any]:
-        windows = {"seen": self._seen, "scores": self._scores, "sizes": self._sizes}
-        return {**super().state_dict(), **windows}
+        return {**super().state_dict(), "last": self._last}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
-        self._seen, self._scores, self._sizes = state["seen"], state["scores"], state["sizes"]
+        self._last = state["last"]

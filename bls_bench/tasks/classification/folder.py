@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +10,12 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from bls_bench.data.base import Data, Images, first_of_each_class
-from bls_bench.data.files import FolderSplit
+from bls_bench.data.files import FolderSplit, check_reading, worker_count
 from bls_bench.data.split import Pixels
 from bls_bench.system import settings
 from bls_bench.system.errors import InputError
 from bls_bench.system.lazy import Lazy, torch
-from bls_bench.system.memory import CHOICES, keep_in_memory
+from bls_bench.system.memory import keep_in_memory
 from bls_bench.tasks.classification.photographs import Photographs
 
 if TYPE_CHECKING:
@@ -54,11 +53,7 @@ class ImageFolder(Photographs):
             raise ValueError(f"root must be a folder that holds train/ and test/ or val/, got {self.root!r}")
         if self.image_size < 1:
             raise ValueError(f"image_size must be at least 1, got {self.image_size}")
-        if self.workers != "auto" and (isinstance(self.workers, str) or self.workers < 0):
-            raise ValueError(f"workers must be auto or at least 0, got {self.workers}")
-        object.__setattr__(self, "in_memory", str(self.in_memory).lower())  # YAML reads true as a bool
-        if self.in_memory not in CHOICES:
-            raise ValueError(f"in_memory must be one of {', '.join(CHOICES)}, got {self.in_memory!r}")
+        object.__setattr__(self, "in_memory", check_reading(self.in_memory, self.workers))
         if self.image_size <= SMALL:
             return
         why = f"for images above {SMALL} pixels, which are cropped from the file anew each time"
@@ -89,7 +84,7 @@ class ImageFolder(Photographs):
             fit_test, kept = _resize(round(size * 256 / 224), size), False
             fit_train = v2.Compose(crop) if self.augment else fit_test
 
-        pixels, workers = self.augmented(MEAN, STD, size, cropped=size > SMALL), self._workers()
+        pixels, workers = self.augmented(MEAN, STD, size, cropped=size > SMALL), worker_count(self.workers)
         train = FolderSplit(train_paths, train_targets, fit_train, pixels, seed, workers)
         test = FolderSplit(test_paths, test_targets, fit_test, Pixels(MEAN, STD), seed, workers)
         return Data(
@@ -98,13 +93,6 @@ class ImageFolder(Photographs):
             info=Images(3, size, tuple(classes), MEAN, STD),
             targets=train_targets,
         )
-
-    def _workers(self) -> int:
-        if isinstance(self.workers, int):
-            return self.workers
-        affinity = getattr(os, "sched_getaffinity", None)
-        cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-        return min(max(cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1), 16)
 
 
 def _resize(shorter_side: int, size: int) -> Callable[[Image.Image], Tensor]:

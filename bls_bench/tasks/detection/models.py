@@ -22,9 +22,10 @@ class Detector(Model):
 
     fcos, retinanet, fasterrcnn and maskrcnn have torchvision's heads on a small backbone; the names of
     `torchvision.models.detection` (fcos_resnet50_fpn, ssdlite320_mobilenet_v3_large, ...) give those as they
-    are there. weights: for the latter, a file of a state dict, or DEFAULT for torchvision's, trained on COCO
-    (downloaded); null starts from random ones. Where the number of classes differs, the last layer of the
-    classifier stays random. With weights, BatchNorm is frozen.
+    are there. weights: for the latter, a file of a state dict; DEFAULT for torchvision's, trained on COCO, or
+    BACKBONE for its backbone, trained on ImageNet (both downloaded); null starts from random ones. Where the
+    number of classes differs, the last layer of the classifier stays random. With weights, BatchNorm is
+    frozen.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"images", "boxes"})

@@ -20,6 +20,8 @@ from bls_bench.data.base import Images
 
 # Channels of the stages, each at half the size of the one before, the first at a quarter of the image's.
 STAGES, PYRAMID, GROUPS = (48, 96, 128, 160), 64, 8
+# Widths of the heads of the R-CNNs.
+HIDDEN, MASK = 256, 32
 # A level of the pyramid has at least so many places along a side.
 PLACES = 4
 # As in torchvision: of ImageNet, close enough for other pictures.
@@ -144,8 +146,8 @@ def maskrcnn(info: Images) -> nn.Module:
         MaskRCNN(
             backbone,
             mask_roi_pool=MultiScaleRoIAlign(_levels(backbone), 14, 2),
-            mask_head=MaskRCNNHeads(PYRAMID, (PYRAMID,) * 3, 1),
-            mask_predictor=MaskRCNNPredictor(PYRAMID, PYRAMID, info.num_classes + 1),
+            mask_head=MaskRCNNHeads(PYRAMID, (MASK, MASK), 1),
+            mask_predictor=MaskRCNNPredictor(MASK, MASK, info.num_classes + 1),
             **_two_stages(backbone, info),
         ),
         info,
@@ -158,7 +160,6 @@ def _levels(backbone: Backbone) -> list[str]:
 
 def _two_stages(backbone: Backbone, info: Images) -> dict[str, object]:
     """What the R-CNNs share: fewer proposals and narrower heads than for photographs of 800 pixels."""
-    hidden = 256
     return {
         "rpn_anchor_generator": _anchors(backbone, (3.0,), (0.5, 1.0, 2.0)),
         "rpn_pre_nms_top_n_train": 400,
@@ -167,10 +168,9 @@ def _two_stages(backbone: Backbone, info: Images) -> dict[str, object]:
         "rpn_post_nms_top_n_test": 100,
         "rpn_batch_size_per_image": 64,
         "box_roi_pool": MultiScaleRoIAlign(_levels(backbone), 7, 2),
-        "box_head": TwoMLPHead(PYRAMID * 7**2, hidden),
-        "box_predictor": FastRCNNPredictor(hidden, info.num_classes + 1),
-        "box_batch_size_per_image": 64,
-        "box_score_thresh": SCORE,
+        "box_head": TwoMLPHead(PYRAMID * 7**2, HIDDEN),
+        "box_predictor": FastRCNNPredictor(HIDDEN, info.num_classes + 1),
+        "box_batch_size_per_image": 32,
         "box_detections_per_img": DETECTIONS,
     }
 

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 from torchmetrics.detection import MeanAveragePrecision
 
-from bls_bench.data.base import Images
+from bls_bench.data.base import Data, Images
 from bls_bench.data.transfer import moved
 from bls_bench.system.streams import drawing_from
 from bls_bench.tasks.detection.batches import Batch
+from bls_bench.tasks.detection.drawing import certain, drawn
+from bls_bench.tasks.drawing import write_rows
 from bls_bench.tasks.objective import Loss, Measure, Objective, Place
 
+# Images that are drawn at the end of a run.
+SHOWN = 8
 # Pixels of the images that are measured at once: it bounds the memory.
 MEASURED_PIXELS = 2**21
 
@@ -27,8 +32,10 @@ class Detecting(Objective):
     returns for each a dict of boxes (k, 4), labels (k,) and scores (k,).
     """
 
-    def __init__(self, info: Images) -> None:
+    def __init__(self, info: Images, masks: bool = False) -> None:
+        """masks: measure masks too; the model then returns masks (k, 1, S, S) in [0, 1] as well."""
         super().__init__()
+        self.info, self.kinds = info, {"segm": "mask_", "bbox": ""} if masks else {"bbox": ""}
         self.measured_at_once = max(1, MEASURED_PIXELS // info.image_size**2)
 
     def loss(self, model: nn.Module, batch: Batch, place: Place, wanted: frozenset[str]) -> Loss:
@@ -40,7 +47,18 @@ class Detecting(Objective):
         return Loss(value, {name.removeprefix("loss_"): loss.detach() for name, loss in losses.items()})
 
     def measure(self) -> MeanPrecision:
-        return MeanPrecision({"bbox": ""})
+        return MeanPrecision(self.kinds)
+
+    def show(self, model: nn.Module, data: Data, folder: Path) -> None:
+        """Draw some of the test images, above as they are annotated, below as the model sees them."""
+        device = next(model.parameters()).device
+        images, targets = next(data.test.batches([torch.arange(min(SHOWN, len(data.test)))], 0, device))
+        found = [certain(one) for one in model(images)]
+        rows = [
+            [drawn(image, one, self.info.classes) for image, one in zip(images, ones, strict=True)]
+            for ones in (targets, found)
+        ]
+        write_rows(rows, folder / "detections.png")
 
 
 class MeanPrecision(Measure):
@@ -59,7 +77,12 @@ class MeanPrecision(Measure):
 
     def update(self, model: nn.Module, batch: Batch) -> None:
         images, targets = batch
-        self._metric.update(*moved((model(images), targets), torch.device("cpu")))
+        kept = {"boxes", "labels", "scores", *(("masks",) if "segm" in self.kinds else ())}
+        found = [{name: one[name] for name in kept} for one in model(images)]
+        for one in found:
+            if "masks" in one:
+                one["masks"] = one["masks"][:, 0] > 0.5
+        self._metric.update(*moved((found, targets), torch.device("cpu")))
 
     def state(self) -> dict[str, Any]:
         return dict(self._metric.metric_state)

@@ -1,4 +1,4 @@
-"""Detection: the settings of the task."""
+"""Detection and instance segmentation: the settings of the tasks."""
 
 from __future__ import annotations
 
@@ -25,9 +25,29 @@ class Detection(Task):
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        return (Metric("mAP50-95", "higher", "%", margin=1.0), Metric("mAP50", "higher", "%", margin=1.0))
+        return _precisions("")
 
     def build(self, data: Data, seed: int) -> Detecting:
         from bls_bench.tasks.detection.objective import Detecting
 
         return Detecting(data.info)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstanceSegmentation(Detection):
+    """Boxes around objects, their classes and their masks; COCO's mAP of masks, and of boxes beside it."""
+
+    needs: ClassVar[frozenset[str]] = frozenset({"boxes", "masks", "detections", "outlines"})
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        return _precisions("mask_") + _precisions("")
+
+    def build(self, data: Data, seed: int) -> Detecting:
+        from bls_bench.tasks.detection.objective import Detecting
+
+        return Detecting(data.info, masks=True)
+
+
+def _precisions(prefix: str) -> tuple[Metric, ...]:
+    return tuple(Metric(f"{prefix}{name}", "higher", "%", margin=1.0) for name in ("mAP50-95", "mAP50"))

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
-from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bls_bench.data.base import Data, Images, Split
+from bls_bench.data.base import Data
 from bls_bench.system.errors import InputError, folded
-from bls_bench.system.streams import stream
-
-CPU = torch.device("cpu")
-STEPS, BATCH = 400, 64
-_trained: dict[str, nn.Module] = {}
+from bls_bench.tasks.generation.fixed import trained, training_pixels
 
 
 class Features:
@@ -84,44 +79,29 @@ class SmallClassifier(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         return self.body(pixels * 2 - 1)
 
+    def logits(self, pixels: Tensor) -> Tensor:
+        """Return (b, classes)."""
+        return self.head(self(pixels))
+
 
 def own_features(data: Data) -> Features:
-    """Return the features of a small classifier, trained here on the same training images.
+    """Return the features of a small classifier of the same training images, trained here in seconds.
 
-    Its numbers depend on the images and their classes alone: not on the run's seed, nor its device. Each
-    data set's is trained once in a process, in seconds. Raises InputError for data without classes.
+    Raises InputError for data without classes.
     """
-    info: Images = data.info
-    if data.targets is None or not info.classes:
+    info, targets = data.info, data.targets
+    if targets is None or not info.classes:
         raise InputError(
             "task.inception must name the file with InceptionV3's weights: these data have no classes to "
             "learn other features from"
         )
-    pixels = torch.cat(list(pixel_batches(data.train, info, CPU)))
-    name = hashlib.sha256(pixels.numpy().tobytes() + data.targets.numpy().tobytes()).hexdigest()
-    if name not in _trained:
-        _trained[name] = _train(pixels, data.targets, info)
-    return Features(_trained[name])
+    pixels, content = training_pixels(data)
 
+    def loss(network: nn.Module, chosen: Tensor, generator: torch.Generator) -> Tensor:
+        return F.cross_entropy(cast(SmallClassifier, network).logits(pixels[chosen]), targets[chosen])
 
-def pixel_batches(split: Split, info: Images, device: torch.device) -> Iterator[Tensor]:
-    """Yield the pixels (b, C, H, W) in [0, 1] of a whole split of images, without its augmentation."""
-    for batch in split.plain().batches(list(torch.arange(len(split)).split(256)), 0, device):
-        yield info.pixels(batch[0])
-
-
-def _train(pixels: Tensor, targets: Tensor, info: Images) -> nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.set_state(stream(0, "features").get_state())
-        network = SmallClassifier(info.channels, info.num_classes)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3)
-    generator = stream(0, "features", "batches")
-    with torch.enable_grad():
-        for step in range(STEPS):
-            optimizer.param_groups[0]["lr"] = 2e-3 * (1 - step / STEPS)
-            chosen = torch.randint(len(targets), (BATCH,), generator=generator)
-            loss = F.cross_entropy(network.head(network(pixels[chosen])), targets[chosen])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-    return network
+    return Features(
+        trained(
+            "features", content, len(targets), lambda: SmallClassifier(info.channels, info.num_classes), loss
+        )
+    )

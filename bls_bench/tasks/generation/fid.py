@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from bls_bench.data.base import Data
 from bls_bench.system.processes import process_rank
 from bls_bench.system.streams import stream
-from bls_bench.tasks.generation.features import Features, Inception, own_features, pixel_batches
+from bls_bench.tasks.generation.features import Features, Inception, own_features
+from bls_bench.tasks.generation.fixed import pixel_batches
 from bls_bench.tasks.generation.frechet import Moments, frechet_distance
 from bls_bench.tasks.generation.settings import fid_metric
 from bls_bench.tasks.objective import Measure

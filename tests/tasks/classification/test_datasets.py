@@ -9,9 +9,9 @@ import time
 import urllib.error
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-import numpy as np
 from filelock import FileLock
 from PIL import Image
 from sklearn.datasets import load_digits

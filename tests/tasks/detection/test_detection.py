@@ -5,6 +5,7 @@ from itertools import combinations
 
 import pytest
 import torch
+from PIL import Image
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from bls_bench.data.base import Images
@@ -71,6 +72,41 @@ class TestRuns:
         with pytest.raises(InputError, match=message):
             config = make_config(*tiny, *overrides)
             config.model.build(Images(3, 32, ("a",)))
+
+
+class TestMasks:
+    TASK = ("task=instance_segmentation", *TINY[1:])
+
+    def test_masks_and_boxes_are_measured_and_drawn(self, tmp_path):
+        result, lines = train(tmp_path, "pruner=bls_infobatch", "trainer.epochs=1", tiny=self.TASK)
+        assert result["metrics"][0]["name"] == "mask_mAP50-95"
+        assert {"mask_mAP50", "mAP50", "loss_mask"} <= lines[0].keys()
+        (picture,) = tmp_path.glob("*/detections.png")
+        with Image.open(picture) as drawn:
+            assert drawn.height > 2 * 192
+
+    @pytest.mark.parametrize(
+        ("override", "message"),
+        [
+            ("dataset.masks=false", "needs a mask of each object, .*: use dataset.masks=true"),
+            ("model=fcos", "needs a model that gives masks, .*: use model=maskrcnn"),
+        ],
+    )
+    def test_what_does_not_fit(self, override, message):
+        with pytest.raises(InputError, match=message):
+            make_config(*self.TASK, override)
+
+    def test_precision_of_masks_by_hand(self):
+        """The box is right and half of the mask: an overlap of 0.5, enough for the first of ten only."""
+        whole, half = torch.zeros(1, 20, 20, dtype=torch.bool), torch.zeros(1, 1, 20, 20)
+        whole[:, :10, :10], half[:, :, :5, :10] = True, 0.9
+        found = detections([(square(0, 0), 1, 0.9)]) | {"masks": half}
+        target = objects([(square(0, 0), 1)]) | {"masks": whole}
+        measure = MeanPrecision({"segm": "mask_", "bbox": ""})
+        measure.update(lambda images: [found], (None, [target]))
+        assert measure.compute() == pytest.approx(
+            {"mask_mAP50-95": 10, "mask_mAP50": 100, "mAP50-95": 100, "mAP50": 100}
+        )
 
 
 class TestModels:
@@ -156,7 +192,7 @@ class TestMeanPrecision:
         assert values == pytest.approx({"mAP50-95": 100, "mAP50": 100})
 
     def test_a_box_that_is_shifted_counts_up_to_its_overlap(self):
-        """Shifted by 2 of 10 pixels: 80 of 120, an overlap of 0.667, is enough for 0.5, 0.55, 0.6 and 0.65."""
+        """Shifted by 2 of 10 pixels: 80 of 120 in common, enough for 0.5, 0.55, 0.6 and 0.65."""
         values = precision([[(square(2, 0), 1, 0.9)]], [[(square(0, 0), 1)]]).compute()
         assert values == pytest.approx({"mAP50-95": 40, "mAP50": 100})
 

@@ -88,6 +88,13 @@ class TestJitter:
         assert torch.equal(torch.cat([target["boxes"] for target in targets]), made.boxes.values)
         assert torch.equal(torch.cat([target["masks"] for target in targets]), made.masks.values)
 
+    def test_a_batch_without_any_object(self, made):
+        empty = (made.boxes.lengths == 0).nonzero().flatten()[:3]
+        batches = Batches(Jitter(0.2, (0.7, 1.4), True))
+        draws = batches.draw(len(empty), torch.Generator().manual_seed(1))
+        _, targets = batches(columns_of(made, empty), draws)
+        assert [len(target["masks"]) for target in targets] == [0] * len(empty)
+
     def test_what_is_left_of_boxes_at_the_edge(self):
         boxes = torch.tensor([[-8.0, 0, 2, 4], [-3, 0, 2, 4], [1, 1, 5, 5], [9.5, 0, 11, 4]])
         inside, keep = clipped(boxes, 10)

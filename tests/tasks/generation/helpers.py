@@ -12,7 +12,7 @@ from bls_bench.engine.devices import make_fabric
 from bls_bench.engine.loop import Engine
 from bls_bench.engine.session import run
 from bls_bench.system.stopping import Interrupted
-from bls_bench.tasks.generation import features
+from bls_bench.tasks.generation import fixed
 
 CPU = torch.device("cpu")
 TIMES = ("seconds", "per_second", "_mib")
@@ -75,5 +75,5 @@ def assert_resumes(tmp_path, monkeypatch, steps, *overrides):
 @pytest.fixture
 def few_steps(monkeypatch):
     """Features that are hardly trained, for tests of all but their quality."""
-    monkeypatch.setattr(features, "STEPS", 5)
-    monkeypatch.setattr(features, "_trained", {})
+    monkeypatch.setattr(fixed, "STEPS", 5)
+    monkeypatch.setattr(fixed, "_trained", {})

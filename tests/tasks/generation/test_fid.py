@@ -9,7 +9,7 @@ from torch import nn
 from bls_bench.data.base import Data, Images
 from bls_bench.data.split import MemorySplit, Pixels
 from bls_bench.system.errors import InputError
-from bls_bench.tasks.generation import features
+from bls_bench.tasks.generation import features, fixed
 from bls_bench.tasks.generation.features import Inception, own_features
 from bls_bench.tasks.generation.fid import CHUNK, Fid, FidMeasure
 from bls_bench.tasks.generation.frechet import Moments, frechet_distance
@@ -66,7 +66,7 @@ def test_own_features_depend_on_the_data_alone(few_steps, monkeypatch):  # noqa:
     before = torch.get_rng_state()
     first = own_features(tiny_data())(pixels)
     assert torch.equal(before, torch.get_rng_state())
-    monkeypatch.setattr(features, "_trained", {})
+    monkeypatch.setattr(fixed, "_trained", {})
     torch.manual_seed(2)
     assert torch.equal(own_features(tiny_data())(pixels), first)
     assert first.shape == (7, 64)
@@ -80,7 +80,7 @@ def test_own_features_know_the_classes():
     data = Digits(augment=False).load(0)
     network = own_features(data)._network
     inputs, targets = next(data.test.batches([torch.arange(360)], 0, CPU))
-    found = network.head(network(data.info.pixels(inputs))).argmax(1)
+    found = network.logits(data.info.pixels(inputs)).argmax(1)
     assert float((found == targets).float().mean()) > 0.93
 
 

@@ -7,7 +7,7 @@ from torch.distributions import Bernoulli, Normal, kl_divergence
 
 from bls_bench.engine.evaluation import measured
 from bls_bench.system.errors import InputError
-from bls_bench.tasks.generation import features
+from bls_bench.tasks.generation import fixed
 from bls_bench.tasks.objective import Place
 
 from ...two_processes import in_two_processes
@@ -139,7 +139,7 @@ def test_a_side_that_cannot_be_halved_twice_is_refused():
 
 
 def of_one_process(rank, folder):
-    features.STEPS = 5
+    fixed.STEPS = 5
     engine = make_engine(*TINY, "trainer.device=cpu", "task.samples=600")
     network, objective = engine.learner.model.module, engine.learner.objective
     return measured(network, objective, engine.data.test, engine.fabric)

@@ -1,0 +1,78 @@
+"""The base of the data sets that are pictures in files with something drawn or written on each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bls_bench.data.base import Data, Dataset, Images
+from bls_bench.data.files import check_reading, worker_count
+from bls_bench.data.reading import ReadColumns, Reader
+from bls_bench.system import settings
+from bls_bench.system.errors import InputError
+from bls_bench.system.lazy import torch
+from bls_bench.system.memory import keep_in_memory
+
+if TYPE_CHECKING:
+    from bls_bench.data.columns import Columns
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pictures(Dataset):
+    """Pictures under `root`, each scaled as a whole into a square of side `image_size`, black beside it.
+
+    `in_memory=true` reads every file once and keeps the pixels on the training device; with false files are
+    read as they are needed; auto decides by size and free memory. The batches are the same. Either way
+    `workers` processes read (0: none but this one; auto: one a CPU core, 16 at most).
+    """
+
+    root: str = settings.folder()
+    image_size: int = 128
+    in_memory: str = settings.unkeyed("auto")
+    workers: int | str = settings.unkeyed("auto")
+
+    def __post_init__(self) -> None:
+        if not self.root:
+            raise ValueError(f"root must be the folder of the data, got {self.root!r}")
+        if self.image_size < 32:
+            raise ValueError(f"image_size must be at least 32, got {self.image_size}")
+        object.__setattr__(self, "in_memory", check_reading(self.in_memory, self.workers))
+
+    def _loaded(
+        self,
+        readers: tuple[Reader, Reader],
+        makes: tuple[Any, Any],
+        draw: Callable[[int, torch.Generator], Any],
+        bytes_each: int,
+        classes: tuple[str, ...],
+        seed: int,
+        device: torch.device | None,
+    ) -> Data:
+        """Return the data: readers of the training and the test samples, and what makes batches of them.
+
+        bytes_each: what a sample takes in memory, about. Raises InputError for a split without samples.
+        """
+        for reader, part in zip(readers, ("train", "test"), strict=True):
+            if not len(reader):
+                raise InputError(f"dataset.root={self.root} has no pictures to {part} on")
+        workers = worker_count(self.workers)
+        splits: list[Columns] = [
+            ReadColumns(readers[0], makes[0], seed, draw, workers),
+            ReadColumns(readers[1], makes[1], seed, None, workers),
+        ]
+        # Twice: what is read is joined at the end.
+        needed = 2 * bytes_each * sum(map(len, readers))
+        if keep_in_memory(self.in_memory, needed, device or torch.device("cpu")):
+            splits = [split.in_memory() for split in splits]  # type: ignore[attr-defined]
+        return Data(train=splits[0], test=splits[1], info=Images(3, self.image_size, classes))
+
+
+def existing(root: str) -> Any:
+    """Return the folder `root` as a path. Raises InputError if there is none."""
+    from pathlib import Path
+
+    folder = Path(root).expanduser()
+    if not folder.is_dir():
+        raise InputError(f"dataset.root={root} is not a folder")
+    return folder

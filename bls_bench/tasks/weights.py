@@ -1,0 +1,39 @@
+"""Trained weights for networks of torchvision: its own by name, or a file of a state dict."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torchvision.models import get_model_weights
+
+from bls_bench.system.errors import InputError, folded
+
+
+def weights_of(name: str, weights: str) -> dict[str, Tensor]:
+    """Return torchvision's own weights of `name` for DEFAULT, which it may download, else those of a file.
+
+    Raises InputError for a file that cannot be read.
+    """
+    if weights == "DEFAULT":
+        return dict(get_model_weights(name).DEFAULT.get_state_dict(progress=True, check_hash=True))
+    path = Path(weights).expanduser()
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise InputError(f"model.weights={path} cannot be read as a state dict: {folded(error)}") from None
+
+
+def load_weights(model: nn.Module, state: dict[str, Tensor], what: str) -> None:
+    """Load a state dict; what has another shape, as it hangs on the number of classes, stays as it is.
+
+    Raises InputError, naming one, where the state has other names than the model.
+    """
+    own = model.state_dict()
+    strange = sorted(state.keys() ^ own.keys())
+    if strange:
+        raise InputError(f"{what} is of another model: {strange[0]} is only in one of them")
+    fitting = {name: value for name, value in state.items() if value.shape == own[name].shape}
+    model.load_state_dict(fitting, strict=False)
