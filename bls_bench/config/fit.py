@@ -17,8 +17,8 @@ WORDS = {
     "classes": ("a class for every sample", "take a data set with classes"),
     "boxes": ("boxes around objects", "take a data set with boxes"),
     "masks": ("a mask of each object", "use dataset.masks=true"),
-    "pixel_classes": ("a class for every pixel", "take a data set with class maps"),
     "sound": ("sounds", "take a data set of sounds"),
+    "pixel_classes": ("a class for every pixel", "take a data set with class maps"),
     "text": ("text", "take a data set of text"),
     # models
     "sound_logits": ("a model that classifies sounds", "use model=logmel_cnn"),
