@@ -12,12 +12,10 @@ LIGHT = "import sys; " + f"heavy = lambda: [name for name in {HEAVY} if name in 
 OPTIONS = (
     LIGHT
     + """
-from bls_bench.config.compose import composed
-from bls_bench.config.run import load
-from tests.config.options import OPTIONS, selected
+from tests.config.options import OPTIONS, fitting
 
 for group, option in OPTIONS:
-    load(composed(selected(group, option)))
+    fitting(group, option)
     assert not heavy(), f"{group}={option} imports {heavy()}"
 """
 )

@@ -18,8 +18,10 @@ WORDS = {
     "boxes": ("boxes around objects", "take a data set with boxes"),
     "masks": ("a mask of each object", "use dataset.masks=true"),
     "pixel_classes": ("a class for every pixel", "take a data set with class maps"),
+    "sound": ("sounds", "take a data set of sounds"),
     "text": ("text", "take a data set of text"),
     # models
+    "sound_logits": ("a model that classifies sounds", "use model=logmel_cnn"),
     "text_logits": ("a model that classifies texts", "use model=encoder"),
     "logits": ("a model that gives logits", "take a classifier of these data"),
     "detections": ("a model that detects", "use model=fcos"),

@@ -1,6 +1,8 @@
 """Every name has its option, every option its class, and every method its card and its row in the laws."""
 
 import dataclasses
+import re
+from functools import cache
 
 import pytest
 import torch
@@ -10,12 +12,11 @@ from bls_bench.config.fit import WORDS
 from bls_bench.config.registry import BASES, GROUPS, names, resolve
 from bls_bench.pruning.signals import SIGNALS
 from bls_bench.system.settings import Part
-from tests.engine.helpers import DIGITS
 from tests.helpers import make_config
 from tests.pruning.helpers import PRUNERS, RATED, SCORERS
 from tests.static.helpers import STATIC
 
-from .options import OPTIONS, selected
+from .options import OPTIONS, fitting
 
 CARDS = CONF_DIR.parent / "docs" / "methods"
 NAMES = [(group, name) for group in GROUPS for name in sorted(names(group))]
@@ -23,23 +24,25 @@ NAMES = [(group, name) for group in GROUPS for name in sorted(names(group))]
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_every_option_of_every_group_composes_and_resolves(group, option):
-    config = make_config(*selected(group, option))
+    overrides, config = fitting(group, option)
     part = getattr(config, group, None)
     if group == "experiment":
         return
     assert isinstance(part, BASES[group])
-    if group == "dataset":
-        assert part.name == option
     # All settings of a part stand in its YAML, where they are read about.
-    written = set(composed(selected(group, option))[group])
+    written = set(composed(overrides)[group])
     assert written == {"_target_", *(field.name for field in dataclasses.fields(part))}
 
 
 @pytest.mark.parametrize("name", [name for group, name in OPTIONS if group == "model"])
 def test_every_model_is_built(name):
-    config = make_config(*selected("model", name))
-    info = DIGITS if "images" in config.dataset.gives else config.dataset.load(0).info
-    assert sum(p.numel() for p in config.model.build(info).parameters()) > 0
+    _, config = fitting("model", name)
+    assert sum(p.numel() for p in config.model.build(info_of(config.dataset)).parameters()) > 0
+
+
+@cache
+def info_of(dataset):
+    return dataset.load(0).info
 
 
 @pytest.mark.parametrize("name", [name for group, name in OPTIONS if group == "optimizer"])
@@ -55,12 +58,13 @@ def test_every_name_of_the_registry_is_a_class_with_a_version_and_an_option(grou
     assert issubclass(cls, Part)
     assert dataclasses.is_dataclass(cls)
     assert cls.version >= 1
-    targets = [str(composed_node(group, option).get("_target_")) for kind, option in OPTIONS if kind == group]
-    assert name in targets
+    assert name in targets(group)
 
 
-def composed_node(group, option):
-    return composed([f"{group}={option}"])[group]
+def targets(group):
+    """Return what the options of a group stand for, without composing each."""
+    texts = [path.read_text() for path in (CONF_DIR / group).glob("*.yaml")]
+    return set(re.findall(r"^\s*_target_: (\S+)$", "\n".join(texts), re.MULTILINE))
 
 
 def test_every_option_that_is_promised_is_there():

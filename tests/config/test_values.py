@@ -41,7 +41,7 @@ def test_presets_are_pruner_and_scorer():
         (["trainer.precision=16"], "trainer.precision must be one of 32, tf32, bf16-mixed"),
         (["trainer.accumulate=0"], "trainer.accumulate must be at least 1"),
         (["trainer.compile=fast"], "trainer.compile must be one of none, default, max-autotune"),
-        (["trainer.eval_every=0"], "trainer.eval_every must be at least 1, got 0"),
+        (["trainer.eval_every=0"], r"trainer.eval_every must be at least 1 and below 2\^31, got 0"),
         (["trainer.strategy=zero"], "trainer.strategy must be one of ddp, fsdp, got 'zero'"),
         (["trainer.strategy=fsdp", "trainer.ema=0.9"], "trainer.ema must be null with strategy=fsdp"),
         (

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from ...helpers import StopAt
 from ...two_processes import in_two_processes
-from ..running import StopAt, assert_same, make_config, make_engine, train, train_in_two_goes
+from ..running import assert_same, make_config, make_engine, train, train_in_two_goes
 from .helpers import TINY
 
 PAIRS = [("none", "per_sample"), ("random", "per_sample"), ("infobatch", "per_sample")]

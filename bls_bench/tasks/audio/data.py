@@ -1,0 +1,79 @@
+"""What data sets of sounds share: waves in memory, 16 bits a value, shifted in time on the device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from bls_bench.data.base import Data, Dataset, first_of_each_class
+from bls_bench.data.columns import Column, Columns
+from bls_bench.system.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# The value of a full swing.
+FULL = 32767
+
+
+@dataclass(frozen=True)
+class Sounds:
+    """The `info` of sounds, all of one length: values a second, values, names of the classes."""
+
+    rate: int
+    length: int
+    classes: tuple[str, ...]
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.classes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoundDataset(Dataset):
+    """Sounds with a class each.
+
+    shift: start each training sound at a random point of it, and put what was before at its end.
+    subset: keeps the first so many training sounds of every class.
+    """
+
+    gives: ClassVar[frozenset[str]] = frozenset({"sound", "classes"})
+    shift: bool = True
+    subset: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.subset is not None and self.subset < 1:
+            raise ValueError(f"subset must be null or at least 1, got {self.subset}")
+
+    def made(
+        self, train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], info: Sounds, seed: int
+    ) -> Data:
+        """Return the data of two pairs of waves, (N, length) int16, and classes, (N,) int64."""
+        kept = first_of_each_class(train[1], self.subset)
+        columns = {"waves": train[0][kept], "labels": train[1][kept]}
+        return Data(
+            train=Columns(columns, batch_of, seed, draw_starts if self.shift else None),
+            test=Columns({"waves": test[0], "labels": test[1]}, batch_of),
+            info=info,
+            targets=train[1][kept],
+        )
+
+
+def quantised(waves: Tensor) -> Tensor:
+    """Turn float waves in [-1, 1] into int16 ones."""
+    return (waves.clamp(-1, 1) * FULL).round().to(torch.int16)
+
+
+def draw_starts(count: int, generator: torch.Generator) -> Tensor:
+    """Return where each sound is to start, (count, 1) in [0, 1)."""
+    return torch.rand(count, 1, generator=generator)
+
+
+def batch_of(columns: dict[str, Column], starts: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Return (b, t) float32 waves, each begun at its start, and (b,) classes."""
+    waves = columns["waves"]
+    if starts is not None:
+        length = waves.shape[1]
+        at = torch.arange(length, device=waves.device) + (starts * length).long()
+        waves = waves.gather(1, at % length)
+    return waves.float() / FULL, columns["labels"]
