@@ -44,10 +44,10 @@ class Segmenting(Objective):
         return MeanIntersection(self.num_classes)
 
     def show(self, model: nn.Module, data: Data, folder: Path) -> None:
-        """Draw some of the test images, above with the classes they have, below with those found."""
+        """Draw some of the test images, above with the classes they have, below with those found there."""
         device = next(model.parameters()).device
         images, classes = next(data.test.batches([torch.arange(min(SHOWN, len(data.test)))], 0, device))
-        found = model(images).argmax(1)
+        found = model(images).argmax(1).where(classes != IGNORED, IGNORED)
         rows = [
             [painted(image, one, self.num_classes) for image, one in zip(images, maps, strict=True)]
             for maps in (classes, found)
