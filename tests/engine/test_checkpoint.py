@@ -11,7 +11,7 @@ from tests.helpers import TINY, StopAt, make_config, make_engine
 
 def test_checkpoints_load_without_running_code(tmp_path):
     engine = make_engine("pruner=repb")
-    engine.epoch(None, StopAt(-1))
+    engine.history.append(engine.epoch(None, StopAt(-1)))
     engine.state.begin_epoch()
 
     class Folder:
@@ -32,7 +32,8 @@ def test_a_checkpoint_of_another_number_of_processes(tmp_path):
 
     engine.save(Folder)
     content = torch.load(Folder.checkpoint, weights_only=True)
-    checkpoint.save(Folder.checkpoint, content | {"generators": content["generators"] * 2})
+    twice = {name: content[name] * 2 for name in ("generators", "parts")}
+    checkpoint.save(Folder.checkpoint, content | twice)
     with pytest.raises(InputError, match="was made by 2 processes: go on with as many"):
         make_engine().load(Folder.checkpoint)
     training = content["training"]
@@ -51,8 +52,9 @@ class TestBadCheckpoints:
         return folder
 
     def content(self, folder, **changes):
-        rest = dict.fromkeys(checkpoint.CONTENT)
-        return rest | {"key": folder.name, "pruning": {"num_samples": 100}} | changes
+        empty = {"step": 0, "history": [], "seconds": {}, "parts": [], "generators": []}
+        own = {"key": folder.name, "pruning": {"num_samples": 100, "epoch": 0}}
+        return dict.fromkeys(checkpoint.CONTENT) | empty | own | changes
 
     @pytest.mark.parametrize("keep", [0, 10, 500])
     def test_cut_short(self, folder, tmp_path, keep):
@@ -78,8 +80,10 @@ class TestBadCheckpoints:
             run(make_config(*TINY, f"records={tmp_path}"))
 
     def test_of_another_data_set_length(self, folder, tmp_path):
-        checkpoint.save(folder / "checkpoint.pt", self.content(folder, pruning={"num_samples": 99}))
-        with pytest.raises(InputError, match="made with 99 training samples, the data set now has 100"):
+        checkpoint.save(
+            folder / "checkpoint.pt", self.content(folder, pruning={"num_samples": 99, "epoch": 0})
+        )
+        with pytest.raises(InputError, match="made with 99 training samples, the data set has 100 now"):
             run(make_config(*TINY, f"records={tmp_path}"))
 
     def test_code_in_a_checkpoint_is_not_run(self, folder, tmp_path):
@@ -98,7 +102,7 @@ class TestBadCheckpoints:
         before = path.read_bytes()
 
         def cut(content, file):
-            file.write_bytes(b"half")
+            file.write(b"half")
             raise kind("disk full")
 
         monkeypatch.setattr(torch, "save", cut)

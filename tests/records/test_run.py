@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from bls_bench.engine.session import run
-from bls_bench.records.run import Record, device_name, write
+from bls_bench.records.run import Record, device_name
 from bls_bench.records.schema import SCHEMA
+from bls_bench.system.durable import write
 from bls_bench.system.errors import InputError
 from tests.engine.helpers import DIGITS, right_percent
 from tests.helpers import TINY, make_config, train
@@ -106,6 +107,7 @@ def test_text_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         write(tmp_path / "file", "new")
     assert (tmp_path / "file").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_the_cpu_is_named_as_the_system_tells_it(monkeypatch):

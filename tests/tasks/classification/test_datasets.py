@@ -144,7 +144,8 @@ def offline(monkeypatch):
 def test_cifar_reads_its_files(name, count, tmp_path, monkeypatch, offline):
     images = write_cifar(tmp_path, name, monkeypatch)
     data = CIFAR(name=name, root=str(tmp_path)).load(0)
-    assert data.info == Images(3, 32, tuple(f"class {label}" for label in range(count)))
+    classes = tuple(f"class {label}" for label in range(count))
+    assert data.info == Images(3, 32, classes, *cifar.STATISTICS[name])
     mean, std = cifar.STATISTICS[name]
     expected = vision.normalize(images["test"].float() / 255, list(mean), list(std))
     assert torch.equal(read(data.test, epoch=9), expected)
@@ -222,7 +223,8 @@ def test_cifar_waits_for_a_run_that_is_unpacking(tmp_path, monkeypatch, offline)
 
 def test_a_folders_images_are_its_pixels_with_their_classes(tmp_path):
     data = ImageFolder(root=str(write_tree(tmp_path, evaluation="val"))).load(0)
-    assert data.info == Images(3, 32, ("ant", "bee", "cow"))
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    assert data.info == Images(3, 32, ("ant", "bee", "cow"), mean, std)
     files = sorted((tmp_path / "val").glob("*/*.png"))
     pixels = torch.stack([vision.pil_to_tensor(Image.open(file)) for file in files]).float() / 255
     expected = vision.normalize(pixels, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
