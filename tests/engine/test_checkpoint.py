@@ -31,9 +31,9 @@ def test_a_checkpoint_of_another_number_of_processes(tmp_path):
         checkpoint = tmp_path / "checkpoint.pt"
 
     engine.save(Folder)
-    content = torch.load(Folder.checkpoint, weights_only=True)
-    twice = {name: content[name] * 2 for name in ("generators", "parts")}
-    checkpoint.save(Folder.checkpoint, content | twice)
+    content = checkpoint.read(Folder.checkpoint)
+    doubled = {name: content[name] * 2 for name in ("generators", "parts")}
+    checkpoint.save(Folder.checkpoint, content | doubled)
     with pytest.raises(InputError, match="was made by 2 processes: go on with as many"):
         make_engine().load(Folder.checkpoint)
     training = content["training"]
@@ -52,9 +52,14 @@ class TestBadCheckpoints:
         return folder
 
     def content(self, folder, **changes):
-        empty = {"step": 0, "history": [], "seconds": {}, "parts": [], "generators": []}
-        own = {"key": folder.name, "pruning": {"num_samples": 100, "epoch": 0}}
-        return dict.fromkeys(checkpoint.CONTENT) | empty | own | changes
+        """Return what is looked at before anything is taken back, all in order but for `changes`."""
+        rest = dict.fromkeys(checkpoint.CONTENT) | {"step": 0, "history": [], "seconds": {}}
+        rest |= {"generators": [None], "parts": [None]}
+        return rest | {"key": folder.name, "pruning": {"num_samples": 100, "epoch": 0}} | changes
+
+    def test_what_is_in_order_is_taken(self, folder):
+        checkpoint.save(folder / "checkpoint.pt", self.content(folder))
+        assert checkpoint.load(folder / "checkpoint.pt", folder.name, 100) == self.content(folder)
 
     @pytest.mark.parametrize("keep", [0, 10, 500])
     def test_cut_short(self, folder, tmp_path, keep):
@@ -86,14 +91,16 @@ class TestBadCheckpoints:
         with pytest.raises(InputError, match="made with 99 training samples, the data set has 100 now"):
             run(make_config(*TINY, f"records={tmp_path}"))
 
-    def test_code_in_a_checkpoint_is_not_run(self, folder, tmp_path):
+    def test_code_in_a_checkpoint_is_not_run(self, folder, tmp_path, capsys):
         class Evil:
             def __reduce__(self):
-                return (print, ("run",))
+                return (print, ("evil was run",))
 
-        torch.save(self.content(folder, evil=Evil()), folder / "checkpoint.pt")
+        # Sealed as a whole one is, so that what it holds is what refuses it.
+        checkpoint.save(folder / "checkpoint.pt", self.content(folder, evil=Evil()))
         with pytest.raises(InputError, match="no whole checkpoint"):
             run(make_config(*TINY, f"records={tmp_path}"))
+        assert "evil" not in capsys.readouterr().out
 
     @pytest.mark.parametrize("kind", [OSError, RuntimeError])
     def test_the_previous_one_stays_until_the_new_one_is_whole(self, kind, folder, monkeypatch):

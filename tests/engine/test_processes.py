@@ -50,7 +50,8 @@ def sharded_run(path):
     """The same with a part of the model in each process, saved and taken back between the epochs."""
     engine, lines = make_weighted(*FSDP), []
     for _ in range(2):
-        lines.append(engine.epoch(None, StopAt(-1)))
+        engine.history.append(engine.epoch(None, StopAt(-1)))
+        lines.append(engine.history[-1])
         rank = torch.distributed.get_rank()
         engine.save(File(path) if rank == 0 else None)
         engine = make_weighted(*FSDP)
@@ -58,7 +59,8 @@ def sharded_run(path):
     # One process has 26 of these samples, the other 25: one batch less.
     odd = MemorySplit(engine.data.train.images[:51], engine.data.train.targets[:51], PIXELS, 0)
     learner = engine.learner
-    found = evaluation.measured(learner.evaluated, learner.objective, odd, engine.fabric, batch_size=25)
+    learner.objective.measured_at_once = 25
+    found = evaluation.measured(learner.evaluated, learner.objective, odd, engine.fabric)
     lines[-1]["odd"] = found["accuracy"]
     own = sum(part.to_local().numel() for part in learner.model.parameters())
     return lines, own, learner.weights(), engine.state.scores

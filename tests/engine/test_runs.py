@@ -257,8 +257,8 @@ def test_single_samples_train_a_model_without_batch_norm(tmp_path):
 def test_a_result_that_cannot_be_written_is_a_failed_run(tmp_path, monkeypatch):
     config = make_config(*TINY, f"records={tmp_path}")
 
-    def full(content, path):
-        path.write_bytes(b"half")
+    def full(content, file):
+        file.write(b"half")
         raise RuntimeError("[enforce fail at inline_container.cc:659] . unexpected pos 64 vs 0")
 
     with (

@@ -21,6 +21,7 @@ from bls_bench.pruning.scorers.gradient_norm import GradientNorm
 from bls_bench.pruning.scorers.per_sample import PerSampleLoss
 from bls_bench.pruning.scorers.random import RandomScore
 from bls_bench.pruning.scorers.residual import ResidualScore
+from bls_bench.pruning.scorers.time_corrected import TimeCorrectedLoss
 from bls_bench.pruning.state import PruningState
 
 PRUNERS = [
@@ -75,6 +76,7 @@ SCORERS = [
     pytest.param(BLSCentered, id="bls_centered"),
     pytest.param(ResidualScore, id="residual"),
     pytest.param(GradientNorm, id="signal"),
+    pytest.param(TimeCorrectedLoss, id="time_corrected"),
 ]
 
 
