@@ -16,8 +16,11 @@ setup: .venv/installed ## make .venv with everything installed (torch is large: 
 demo: setup ## train bls_seta on scikit-learn's digits, one to two minutes on two cores
 	$(BIN)/python -m bls_bench.train pruner=bls_seta model=resnet18
 
-test: setup ## run all tests
-	$(BIN)/python -m pytest -n auto --dist worksteal
+test: setup ## run the tests, but for the long ones
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
+
+test-slow: setup ## run the long tests
+	$(BIN)/python -m pytest -n auto --dist worksteal -m slow
 
 lint: setup ## check format, style and types
 	$(BIN)/ruff format --check .
@@ -64,4 +67,4 @@ bench: setup ## time the bookkeeping beside torch's own sampler, some minutes
 bench-train: setup ## time training beside a plain PyTorch loop, and what pruning saves of it, some minutes
 	$(BIN)/python scripts/bench_train.py
 
-.PHONY: help setup demo test lint tables reference bench bench-train $(TABLES)
+.PHONY: help setup demo test test-slow lint tables reference bench bench-train $(TABLES)
