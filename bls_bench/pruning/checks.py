@@ -42,12 +42,13 @@ def check_batch(indices: Tensor, loss: Tensor, signal: Tensor | None, scorer: Sc
             )
     elif loss.shape != indices.shape:
         raise ValueError(f"expected {len(indices)} losses, one a sample, got shape {tuple(loss.shape)}")
-    if (signal is None) != (scorer.signal is None):
-        found = "none was" if signal is None else "one was"
-        asked = scorer.signal or "the loss alone"
-        raise TypeError(f"{type(scorer).__name__} scores by {asked}: {found} recorded beside the loss")
-    if signal is not None and signal.shape != indices.shape:
-        raise ValueError(f"expected {len(indices)} signals, one a sample, got {tuple(signal.shape)}")
+    if signal is not None or scorer.signal is not None:
+        if signal is None or scorer.signal is None:
+            found = "none was" if signal is None else "one was"
+            asked = scorer.signal or "the loss alone"
+            raise TypeError(f"{type(scorer).__name__} scores by {asked}: {found} recorded beside the loss")
+        if signal.shape != indices.shape:
+            raise ValueError(f"expected {len(indices)} signals, one a sample, got {tuple(signal.shape)}")
     if indices.numel() == 0:
         raise ValueError("a batch must hold at least 1 sample, got none")
 

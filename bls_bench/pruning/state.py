@@ -99,7 +99,7 @@ class PruningState:
     @property
     def batches_recorded(self) -> int:
         """How many batches this process has recorded in the open epoch so far."""
-        return len(self._log.sizes)
+        return self._log.batches
 
     @property
     def pruned_percent(self) -> float:
@@ -171,11 +171,6 @@ class PruningState:
         if self._selection is None:
             raise RuntimeError("record is for an open epoch: call begin_epoch first")
         check_batch(indices, loss, signal, self.scorer)
-        ndim, device = self._log.kind or (loss.ndim, None)
-        if device not in (None, loss.device):
-            raise ValueError(f"expected the loss on {device}, as before, and got it on {loss.device}")
-        if ndim != loss.ndim:
-            raise ValueError("an epoch takes per-sample losses or batch losses, not some of each")
         self._log.append(indices, loss, signal)
 
     def end_epoch(self) -> Visits:

@@ -51,34 +51,49 @@ class VisitLog:
 
     given: (K,) int64, the samples that this process is to visit. As long as it visits them in this order,
     which training does, their indices are kept as parts of `given` and take no memory of their own.
-    sizes: the length of each batch.
     kind: dimensions and device of the losses, None before the first; the device is None for losses that a
     checkpoint brought back, which follow the next one to the device that trains now.
     """
 
     given: Tensor
-    sizes: list[int] = field(default_factory=list)
     kind: tuple[int, torch.device | None] | None = None
     # Indices, losses and, if the scorer asks for them, signals: of single batches, and of many joined.
     _recent: list[tuple[Tensor, ...]] = field(default_factory=list)
     _packs: list[tuple[Tensor, ...]] = field(default_factory=list)
+    # The lengths of the batches that are joined.
+    _sizes: list[int] = field(default_factory=list)
     _packed: int = 0
     _in_order: bool = True
 
+    @property
+    def batches(self) -> int:
+        """How many batches there are so far."""
+        return len(self._sizes) + len(self._recent)
+
     def append(self, indices: Tensor, loss: Tensor, signal: Tensor | None = None) -> None:
-        if self.kind is None or self.kind[1] is None:
-            to = loss.device
-            self._recent = [(own, *(value.to(to) for value in values)) for own, *values in self._recent]
-            self.kind = loss.ndim, to
-        loss = loss.detach() if loss.requires_grad else loss
+        """Take a batch; raises ValueError for losses of another kind or device than those before."""
+        if (loss.ndim, loss.device) != self.kind:
+            self._begin(loss)
+        if loss.requires_grad:
+            loss = loss.detach()
         self._recent.append((indices, loss) if signal is None else (indices, loss, signal.detach()))
-        self.sizes.append(indices.numel())
         if len(self._recent) >= PACK:
             self._pack()
+
+    def _begin(self, loss: Tensor) -> None:
+        """Note the kind of the first losses; those that a checkpoint brought back follow them."""
+        ndim, device = self.kind or (loss.ndim, None)
+        if device is not None and device != loss.device:
+            raise ValueError(f"expected the loss on {device}, as before, and got it on {loss.device}")
+        if ndim != loss.ndim:
+            raise ValueError("an epoch takes per-sample losses or batch losses, not some of each")
+        self._recent = [(own, *(value.to(loss.device) for value in values)) for own, *values in self._recent]
+        self.kind = ndim, loss.device
 
     def _pack(self) -> None:
         if not self._recent:
             return
+        self._sizes += [indices.numel() for indices, *_ in self._recent]
         columns = zip(*self._recent, strict=True)
         indices, *values = (
             torch.cat(column) if column[0].ndim else torch.stack(column) for column in columns
@@ -102,7 +117,7 @@ class VisitLog:
 
         Batches are taken as all per-sample or all scalar; `PruningState.record` sees to that.
         """
-        indices, sizes = self.indices, torch.tensor(self.sizes, dtype=torch.int64)
+        indices, sizes = self.indices, torch.tensor(self._sizes, dtype=torch.int64)
         if self.kind is None:
             return Visits(indices, sizes, torch.zeros(0), None, [0])
         if len(self._packs) > 1:
@@ -132,8 +147,7 @@ class VisitLog:
         columns += [visits.batch_losses.unbind() if visits.losses is None else visits.losses.split(sizes)]
         columns += [] if visits.signals is None else [visits.signals.split(sizes)]
         self._recent = list(zip(*(column[own] for column in columns), strict=True))
-        self.sizes = sizes[own]
-        self.kind = (columns[1][0].ndim, None) if self.sizes else None
+        self.kind = (columns[1][0].ndim, None) if self._recent else None
 
 
 def segment_means(values: Tensor, sizes: Tensor) -> Tensor:
