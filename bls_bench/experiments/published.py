@@ -23,6 +23,15 @@ SAME = {
     "SeTa + BLS": "BLS-SeTa",
     "Soft+Rescale+Anneal": "InfoBatch",
 }
+# What the papers' metrics are called here. A value is shown beside runs of the same metric only.
+METRICS = {
+    "acc": ("accuracy",),
+    "acc@1": ("accuracy",),
+    "FID": ("fid",),
+    "mIoU": ("mIoU",),
+    "mAP.5": ("mAP50", "mask_mAP50"),
+    "mAP.5:.95": ("mAP50-95", "mask_mAP50-95"),
+}
 # Settings that only say what the papers' other tables have by default.
 DEFAULT = re.compile(
     r"(r=0\.5|condition=(Full|H<mean)|copied from InfoBatch|reproduced \(italics\)|setting row 1 of 3 .*)?$"
@@ -48,6 +57,10 @@ class Published:
     def number(self) -> float | None:
         """The value; None where the paper prints none, or a range."""
         return number(self.value)
+
+    def is_of(self, metric: str) -> bool:
+        """Whether it can be set beside runs that are judged by a metric of this name."""
+        return metric in METRICS[self.metric]
 
     @property
     def uncertain(self) -> bool:

@@ -156,6 +156,7 @@ def _cell(
     found = []
     if row.published is not None:
         found = published.find(table.published | column.published | row.published)
+        found = [value for value in found if metric is None or value.is_of(metric.name)]
     baseline = next((row for row in table.rows if row.label == table.baseline), None)
     return Cell(
         row=row,
