@@ -70,7 +70,9 @@ class Trainer(Part):
             if not 1 <= getattr(self, name) < MOST:
                 raise ValueError(f"{name} must be at least 1 and below 2^31, got {getattr(self, name)}")
         if self.steps is not None and self.save_losses:
-            raise ValueError("save_losses must be false in a run counted in steps, whose epochs are not known")
+            raise ValueError(
+                "save_losses must be false in a run counted in steps, whose epochs are not known"
+            )
         for name, allowed in (
             ("precision", PRECISIONS),
             ("device", DEVICES),

@@ -61,9 +61,7 @@ def fed(data: Data, steps: Sequence[list[Tensor]], first: int, epoch: int, fabri
     )
 
 
-def _rows(
-    steps: Sequence[list[Tensor]], first: int, size: int, fabric: Fabric
-) -> list[tuple[int, Tensor]]:
+def _rows(steps: Sequence[list[Tensor]], first: int, size: int, fabric: Fabric) -> list[tuple[int, Tensor]]:
     """Return for each part of each step which rows of the batch beside are this process'."""
     own = torch.arange(fabric.global_rank, size, fabric.world_size)
     return [

@@ -20,9 +20,7 @@ __all__ = ["Metric", "Model", "Task"]
 
 
 class Task(Part):
-    """Settings of a task: a dataclass that builds the objective of a run.
-
-    """
+    """Settings of a task: a dataclass that builds the objective of a run."""
 
     @property
     def needs(self) -> frozenset[str]:
