@@ -25,17 +25,17 @@ class Trainer(Part):
     """How to train.
 
     epochs, steps: how long, one of the two, the other null; a run in steps ends in the epoch that reaches
-    them, and pruning gives it more epochs instead of fewer steps. batch_size: samples a step, over all processes together. accumulate: so many parts of a batch go
-    through the model one after the other, for the memory; layers that look at a whole batch (BatchNorm)
-    then see a part. strategy: of several processes; ddp has the model in each, fsdp a part of the
-    model. precision: 32, tf32 (32 on a GPU with its products rounded to 10 bits) or bf16-mixed.
-    device: auto, cpu, cuda, mps. compile: torch.compile's mode, or none; a last short batch and
-    evaluation are never compiled. grad_clip: the largest gradient norm, or null. ema: the decay of an
-    average of the weights over the steps, which is then what is evaluated and kept, or null.
-    eval_every: epochs from one evaluation to the next; the last epoch always ends with one.
-    checkpoint_seconds: the least time between two checkpoints (one is always written on Ctrl-C and
-    SIGTERM). timeout: seconds after which a process that waits for another, which hangs, gives up.
-    save_model: keep the weights as model.pt. save_losses: keep the losses of every sample as
+    them, and pruning gives it more epochs instead of fewer steps. batch_size: samples a step, over all
+    processes together. accumulate: so many parts of a batch go through the model one after the other, for
+    the memory; layers that look at a whole batch (BatchNorm) then see a part. strategy: of several
+    processes; ddp has the model in each, fsdp a part of the model. precision: 32, tf32 (32 on a GPU with
+    its products rounded to 10 bits) or bf16-mixed. device: auto, cpu, cuda, mps. compile: torch.compile's
+    mode, or none; a last short batch and evaluation are never compiled. grad_clip: the largest gradient
+    norm, or null. ema: the decay of an average of the weights over the steps, which is then what is
+    evaluated and kept, or null. eval_every: epochs from one evaluation to the next; the last epoch always
+    ends with one. checkpoint_seconds: the least time between two checkpoints (one is always written on
+    Ctrl-C and SIGTERM). timeout: seconds after which a process that waits for another, which hangs, gives
+    up. save_model: keep the weights as model.pt. save_losses: keep the losses of every sample as
     losses.npy, 8 bytes a sample and epoch.
     """
 

@@ -53,8 +53,8 @@ class Beside(Protocol):
     ) -> Iterator[Any]:
         """Yield for each (step, rows) the samples at these (b,) int64 rows of that step's batch.
 
-        Which samples the batch of a step holds, and how they are augmented, depends on the run's seed, `epoch`
-        and the step alone: neither what is pruned, nor a resume, nor the number of processes changes it.
+        Which samples the batch of a step holds, and how they are augmented, depends on the run's seed, epoch
+        and step alone: neither what is pruned, nor a resume, nor the number of processes changes it.
         Raises InputError for a sample that cannot be read.
         """
         ...

@@ -34,10 +34,11 @@ def share_batch(config: Config, num_samples: int, world_size: int) -> int:
 def check_beside(config: Config, data: Data, world_size: int) -> None:
     """Raise InputError where the batches beside cannot be shared by the processes, or cut into parts."""
     for name, stream in data.beside.items():
-        if stream.size % (world_size * config.trainer.accumulate):
+        size, accumulate = config.trainer.batch_size, config.trainer.accumulate
+        if stream.size % (world_size * accumulate):
             raise InputError(
-                f"trainer.batch_size={config.trainer.batch_size} brings {stream.size} {name} samples a step, "
-                f"which {world_size} processes with trainer.accumulate={config.trainer.accumulate} cannot share"
+                f"trainer.batch_size={size} brings {stream.size} {name} samples a step, which "
+                f"{world_size} processes with trainer.accumulate={accumulate} cannot share"
             )
 
 

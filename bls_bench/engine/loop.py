@@ -248,10 +248,5 @@ class Engine:
 
 
 def mean_loss(visits: Visits) -> float:
-    """Return the mean loss of an epoch's samples, unweighted."""
-    return float((visits.batch_losses.double() * visits.batch_sizes).sum() / visits.batch_sizes.sum())
-
-
-def mean_loss(visits: Visits) -> float:
     """Return the mean loss of an epoch's samples, unweighted; 0 where none had a loss."""
     return float((visits.batch_losses.double() * visits.batch_sizes).sum() / max(len(visits.indices), 1))

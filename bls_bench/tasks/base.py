@@ -55,7 +55,7 @@ class Task(Part):
         return data
 
     def build(self, data: Data, seed: int) -> Objective:
-        """Return the objective for these arranged data; all that is random about it comes from the run's `seed`.
+        """Return the objective for these arranged data; what is random about it comes from the run's `seed`.
 
         Raises InputError for data that it cannot be trained on.
         """

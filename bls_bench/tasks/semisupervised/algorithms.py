@@ -86,8 +86,8 @@ class Dash(Algorithm):
     """Sure is whose loss is at most a threshold that falls (Xu et al. 2021, Algorithm 1).
 
     The loss is that of the most likely class. For `warmup` epochs only labelled samples count; the threshold
-    begins at their mean loss in the last of these, is divided by `gamma` after every `every` epochs, and stops
-    at `floor`. Before it is there, classes are learnt as sharpened probabilities.
+    begins at their mean loss in the last of these, is divided by `gamma` after every `every` epochs and
+    stops at `floor`. Before it is there, classes are learnt as sharpened probabilities.
     losses: the sum and number of the labelled losses of the last epoch of the warm-up.
     """
 

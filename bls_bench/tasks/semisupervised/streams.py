@@ -32,8 +32,8 @@ class Seen(NamedTuple):
 class Pool:
     """Some samples of a data set, to be seen in one view or two.
 
-    split: the data set, without augmentation. chosen: (n,) int64, which of its samples. views: by their names,
-    which also name the streams of their random numbers.
+    split: the data set, without augmentation. chosen: (n,) int64, which of its samples. views: their names,
+    which are also those of their random numbers.
     """
 
     name: str
@@ -87,8 +87,8 @@ class Pruned:
 class Endless:
     """A pool as the stream beside: `size` samples for each step, over and over in random orders.
 
-    Each epoch begins a new order, and so does each pass within it; what is left at the end of a pass and makes
-    no whole batch sits it out. A pool smaller than a batch is repeated within it.
+    Each epoch begins a new order, and so does each pass within it; what is left at the end of a pass and
+    makes no whole batch sits it out. A pool smaller than a batch is repeated within it.
     """
 
     pool: Pool

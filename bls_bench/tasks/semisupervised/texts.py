@@ -77,7 +77,7 @@ class Hidden:
 
 
 def uniform(seeds: Tensor, at: Tensor) -> Tensor:
-    """Return (b, t) numbers in [0, 1) from seeds (b, 1) int64 and places (t,) int64, however many there are."""
+    """Return (b, t) numbers in [0, 1) from seeds (b, 1) int64 and places (t,) int64, as many as are asked."""
     mixed = seeds + (at + 1) * STEP
     for shift, factor in zip((30, 27), MIX, strict=True):
         mixed = (mixed ^ (mixed >> shift & (1 << 64 - shift) - 1)) * factor

@@ -93,7 +93,7 @@ def test_the_loss_is_that_of_the_slow_plain_version(name, pruned):
     for epoch in range(8):
         order = torch.randperm(SAMPLES)
         for step in range(STEPS):
-            scale = (0.3, 2.5, 1.0)[step]
+            scale = (0.3, 6.0, 1.0)[step]
             labelled, weak, strong = (
                 torch.randn(n, CLASSES, dtype=torch.float64).mul(scale).float() for n in (5, 8, 8)
             )
@@ -125,7 +125,7 @@ def test_the_loss_is_that_of_the_slow_plain_version(name, pruned):
                 assert own.tolist() == pytest.approx(expected, rel=1e-4, abs=1e-6)
                 assert float(beside) == pytest.approx(sum(supervised) / 5, rel=1e-4)
             assert float(loss.parts["confident"]) == pytest.approx(sum(s for s, _ in found) / 8)
-    assert 0.1 < sum(sures) / len(sures) < 0.9
+    assert 0.05 < sum(sures) / len(sures) < 0.95
 
 
 def test_all_parts_of_a_step_have_the_thresholds_of_its_first():

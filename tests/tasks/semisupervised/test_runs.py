@@ -107,7 +107,7 @@ def epochs_of(algorithm, pruned):
     Classifier.build = lambda *_: Perceptron()
     engine = make_engine(*PROCESSES, *pruned, f"task.algorithm={algorithm}", "task.floor=2.3")
     lines = [engine.epoch(None, StopAt(-1)) for _ in range(2)]
-    state = {name: value for name, value in engine.learner.objective.state_dict().items()}
+    state = dict(engine.learner.objective.state_dict())
     found = [(line["accuracy"], line["loss_labelled"], line["loss_unlabelled"]) for line in lines]
     return found, engine.learner.weights(), engine.state.scores, state
 

@@ -73,7 +73,7 @@ def test_a_sample_is_seen_in_another_way_in_each_epoch_and_alike_in_any_batch(da
 
 
 def seen_by(*overrides):
-    """Return what a run's steps get: by (epoch, step) of the stream beside, by (epoch, sample) of the other."""
+    """Return what steps get: by (epoch, step) of the stream beside, by (epoch, sample) of the other."""
     engine, beside, own = make_engine(*TINY, *overrides), {}, {}
     loss = engine.learner.objective.loss
 
