@@ -42,6 +42,22 @@ class Masked(nn.Module):
             )
         )
         self.patches = (info.image_size // settings.patch) ** 2
+        self._begin(info.image_size // settings.patch)
+
+    @torch.no_grad()
+    def _begin(self, side: int) -> None:
+        """Set the weights to what the authors begin with, fixed places among them.
+
+        transformers leaves the places of a new model at 0, and its other weights are too small for narrow ones.
+        """
+        embeddings, decoder = self.model.vit.embeddings, self.model.decoder
+        layers = [layer for layer in self.model.modules() if isinstance(layer, nn.Linear)]
+        for weight in (embeddings.patch_embeddings.projection.weight, *(layer.weight for layer in layers)):
+            nn.init.xavier_uniform_(weight.view(len(weight), -1))
+        for places in (embeddings.position_embeddings, decoder.decoder_pos_embed):
+            places[0, 1:] = sinusoidal(side, places.shape[2])
+        for token in (embeddings.cls_token, decoder.mask_token):
+            nn.init.normal_(token, std=0.02)
 
     def forward(self, images: Tensor, noise: Tensor | None = None) -> Found | Tensor:
         """Find the patches of (b, C, H, W) images that are hidden: those of the largest `noise` (b, L).
@@ -63,3 +79,15 @@ class Masked(nn.Module):
         finally:
             encoder.config.mask_ratio = self.hidden
         return output.last_hidden_state[:, 1:].mean(1)
+
+
+def sinusoidal(side: int, width: int) -> Tensor:
+    """Return the places of side x side patches, (side^2, width): waves of the column, then of the row.
+
+    Each half has the sines and cosines of Vaswani et al. 2017, as the authors of MAE have them.
+    """
+    rates = 10000 ** (-torch.arange(width // 4, dtype=torch.float64) / (width // 4))
+    waves = torch.arange(side, dtype=torch.float64)[:, None] * rates
+    one = torch.cat([waves.sin(), waves.cos()], 1)
+    rows, columns = one[:, None].expand(-1, side, -1), one.expand(side, -1, -1)
+    return torch.cat([columns, rows], 2).flatten(0, 1).float()
