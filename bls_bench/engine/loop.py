@@ -19,7 +19,7 @@ from bls_bench.engine.batching import check_beside, fed, share_batch
 from bls_bench.engine.diagnosis import Absence, rank_correlation
 from bls_bench.engine.evaluation import gathered, measured
 from bls_bench.engine.learner import Learner
-from bls_bench.engine.outcome import epoch_line, result_of
+from bls_bench.engine.outcome import epoch_line, mean_loss, result_of
 from bls_bench.engine.parts import MeanParts
 from bls_bench.pruning.budget import run_length
 from bls_bench.pruning.selection import Batch, Selection
@@ -50,7 +50,14 @@ class Engine:
         epochs, steps = config.trainer.epochs, config.trainer.steps
         length = run_length(epochs, steps, None if steps is None else self.batch_size)
         try:
-            self.state = PruningState(len(data.train), length, config.pruner, config.scorer, config.seed)
+            self.state = PruningState(
+                len(data.train),
+                length,
+                config.pruner,
+                config.scorer,
+                config.seed,
+                partial=config.task.partial,
+            )
         except ValueError as error:
             raise InputError(f"pruner.{error}") from None
         self.done = 0
@@ -245,8 +252,3 @@ class Engine:
         self._parts.load_state_dict(content["parts"][rank], self.fabric.device)
         self._absence.load_state_dict(content["absence"])
         self.history = content["history"]
-
-
-def mean_loss(visits: Visits) -> float:
-    """Return the mean loss of an epoch's samples, unweighted; 0 where none had a loss."""
-    return float((visits.batch_losses.double() * visits.batch_sizes).sum() / max(len(visits.indices), 1))

@@ -9,6 +9,7 @@ from lightning_fabric import Fabric
 
 from bls_bench.config.run import Config
 from bls_bench.pruning.state import PruningState
+from bls_bench.pruning.visits import Visits
 from bls_bench.records.run import Record
 from bls_bench.records.schema import Metric
 from bls_bench.system.clock import totals
@@ -99,3 +100,8 @@ def expectation(config: Config, epochs: int) -> str:
     if percent is None:
         return ""
     return f"expected {'' if config.pruner.wanted_share is not None else 'about '}{percent:.1f}%"
+
+
+def mean_loss(visits: Visits) -> float:
+    """Return the mean loss of an epoch's samples, unweighted; 0 where none had a loss."""
+    return float((visits.batch_losses.double() * visits.batch_sizes).sum() / max(len(visits.indices), 1))

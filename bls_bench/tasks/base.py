@@ -38,6 +38,11 @@ class Task(Part):
         return frozenset()
 
     @property
+    def partial(self) -> bool:
+        """Whether samples that are trained on may have no loss (`Loss.counted`)."""
+        return False
+
+    @property
     def batch_multiple(self) -> int:
         """What the samples that go through the model at once must be a multiple of."""
         return 1

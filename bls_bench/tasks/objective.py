@@ -22,8 +22,8 @@ class Loss(NamedTuple):
     parts: 0-d each, detached: what it is made of, for the record.
     signals: (b,) each, detached, those asked for.
     observed: (b,) detached losses of the samples themselves, where `value` is not that (mixed samples).
-    counted: (b,) bool, which samples have a loss at all; the others, of value 0, leave no score. It is read on
-    the host in each step. None: all.
+    counted: (b,) bool, which samples have a loss at all; the others, of value 0, leave no score. It is read
+    on the host in each step. None: all.
     beside: the 0-d loss of the streams beside (`Data.beside`), differentiated, neither weighted nor scored.
     """
 

@@ -13,7 +13,7 @@ from bls_bench.tasks.masked_autoencoder.models import ViTMAE
 
 
 class Found(NamedTuple):
-    """patches: (b, L, p * p * C), what the decoder makes of each patch; hidden: (b, L), 1 for a hidden one."""
+    """patches: (b, L, p * p * C), what the decoder makes of each; hidden: (b, L), 1 for a hidden one."""
 
     patches: Tensor
     hidden: Tensor
@@ -48,7 +48,7 @@ class Masked(nn.Module):
     def _begin(self, side: int) -> None:
         """Set the weights to what the authors begin with, fixed places among them.
 
-        transformers leaves the places of a new model at 0, and its other weights are too small for narrow ones.
+        transformers leaves the places of a new model at 0, and makes the other weights of narrow ones small.
         """
         embeddings, decoder = self.model.vit.embeddings, self.model.decoder
         layers = [layer for layer in self.model.modules() if isinstance(layer, nn.Linear)]

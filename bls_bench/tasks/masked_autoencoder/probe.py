@@ -20,7 +20,7 @@ CHUNK = 512
 class Sums(NamedTuple):
     """Of features x (n, d) and classes y (n, C), one-hot, all in float64: what least squares need of them."""
 
-    count: int
+    samples: int
     x: Tensor
     y: Tensor
     xx: Tensor
@@ -32,14 +32,16 @@ class Sums(NamedTuple):
         return cls(len(x), x.sum(0), y.sum(0), x.T @ x, x.T @ y)
 
     def plus(self, other: Sums) -> Sums:
-        return Sums(*(one + another for one, another in zip(self, other, strict=True)))
+        samples, *sums = self
+        more, *others = other
+        return Sums(samples + more, *(one + another for one, another in zip(sums, others, strict=True)))
 
     def scores(self, features: Tensor) -> Tensor:
         """Return what ridge regression on standardised features gives each class, (m, C)."""
-        mean, level = self.x / self.count, self.y / self.count
-        covariance = self.xx / self.count - mean.outer(mean)
+        mean, level = self.x / self.samples, self.y / self.samples
+        covariance = self.xx / self.samples - mean.outer(mean)
         scale = covariance.diagonal().clamp_min(1e-12).sqrt()
-        wanted = (self.xy / self.count - mean.outer(level)) / scale[:, None]
+        wanted = (self.xy / self.samples - mean.outer(level)) / scale[:, None]
         correlation = covariance / scale.outer(scale) + RIDGE * torch.eye(len(scale), dtype=scale.dtype)
         weights = torch.linalg.solve(correlation, wanted)
         return (features.double() - mean) / scale @ weights + level

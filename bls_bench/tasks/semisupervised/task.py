@@ -80,6 +80,11 @@ class Semisupervised(Task):
     def gives(self) -> frozenset[str]:
         return frozenset({"per_sample"})
 
+    @property
+    def partial(self) -> bool:
+        """Unlabelled samples that are unsure have no loss."""
+        return self.prune == "unlabelled"
+
     def arranged(self, data: Data, seed: int, batch_size: int) -> Data:
         """Return the pruned stream as training data, and the other one beside it.
 

@@ -12,7 +12,6 @@ from bls_bench.tasks.masked_autoencoder.models import ViTMAE
 from bls_bench.tasks.masked_autoencoder.probe import RIDGE, Sums
 from bls_bench.tasks.objective import Place
 
-from ...helpers import StopAt
 from ...two_processes import in_two_processes
 from ..running import assert_same, make_config, make_engine, train, train_in_two_goes
 

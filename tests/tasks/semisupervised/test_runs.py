@@ -35,9 +35,9 @@ def an_epoch_of(engine):
 def test_a_score_is_given_where_a_loss_was_and_nowhere_else(scorer):
     engine = make_engine(*TINY, "pruner=infobatch", f"scorer={scorer}", "task.threshold=0.25")
     line, seen = an_epoch_of(engine)
-    # Per-sample scores begin with none, BLS' with the first batch loss: the mean over those who have one.
-    means = [losses[counted].mean() for _, losses, counted in seen if counted.any()]
-    expected = torch.full((100,), torch.nan if scorer == "per_sample" else float(means[0]))
+    # BLS begins with the first batch loss: the mean over those who have one.
+    first = next(losses[counted].mean() for _, losses, counted in seen if counted.any())
+    expected = torch.full((100,), torch.nan)
     scored = torch.zeros(100, dtype=torch.bool)
     for indices, losses, counted in seen:
         assert not losses[~counted].any()
@@ -46,7 +46,7 @@ def test_a_score_is_given_where_a_loss_was_and_nowhere_else(scorer):
         if scorer == "per_sample":
             expected[sure] = own
         elif len(own):
-            expected[sure] = 0.7 * expected[sure] + 0.3 * own.mean()
+            expected[sure] = 0.7 * first + 0.3 * own.mean()
     scores = engine.state.scores.clone()
     torch.testing.assert_close(scores, expected, equal_nan=True)
     assert 0 < int(scored.sum()) < 100
