@@ -245,7 +245,8 @@ class Engine:
         except (ValueError, RuntimeError) as error:
             raise InputError(f"{path} was made with other data or another model: {folded(error)}") from None
         # A step in which no sample had a loss has left nothing to record.
-        if content["step"] < self.state.batches_recorded:
+        silent = content["step"] - self.state.batches_recorded
+        if silent < 0 or (silent and not self.state.partial):
             raise InputError(f"{path} is no whole checkpoint: delete it to start the run afresh")
         checkpoint.restore_generators(states[rank])
         self.done, self._clock.seconds = content["step"], content["seconds"]
