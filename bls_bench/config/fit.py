@@ -27,6 +27,7 @@ WORDS = {
     "detections": ("a model that detects", "use model=fcos"),
     "outlines": ("a model that gives masks", "use model=maskrcnn"),
     "pixel_logits": ("a model that gives every pixel a class", "use model=unet"),
+    "reconstructing": ("a model that finds hidden patches", "use model=vit_mae"),
     "autoencoding": ("a model that encodes and decodes", "use model=vae_mlp"),
     "denoising": ("a model that finds noise", "use model=unet2d"),
     "latent_denoising": ("a model that finds noise in codes", "use model=unet_latent"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -13,13 +13,16 @@ from bls_bench.config.fit import check_fit
 from bls_bench.config.key import key_of
 from bls_bench.config.registry import GROUPS, resolve
 from bls_bench.config.schema import Root, Trainer, first_line, made
-from bls_bench.data.base import Dataset
+from bls_bench.data.base import Data, Dataset
 from bls_bench.optim import Optimizer, Schedule
 from bls_bench.pruning.pruner import Pruner
 from bls_bench.pruning.scorer import Scorer
 from bls_bench.records.tracking import Logger
 from bls_bench.system.errors import InputError
 from bls_bench.tasks.base import Model, Task
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,6 +51,11 @@ class Config:
         keyed = ("trainer", *(group for group in GROUPS if group != "logger"))
         targets = {group: self.resolved[group]["_target_"] for group in GROUPS}
         return key_of(self.seed, {group: getattr(self, group) for group in keyed}, targets)
+
+    def load_data(self, device: torch.device | None = None) -> Data:
+        """Read the data set and arrange it as the task trains on it; raises InputError."""
+        data = self.dataset.load(self.seed, device)
+        return self.task.arranged(data, self.seed, self.trainer.batch_size)
 
     def with_seed(self, seed: int) -> Config:
         """Return the same run with another seed."""
@@ -85,8 +93,9 @@ def load(cfg: DictConfig, typed: Collection[str] = ()) -> Config:
         resolved[group] = {"_target_": node["_target_"]} | values
     config = Config(root=root, trainer=trainer, resolved=resolved, **parts)
     check_fit(config.resolved, {group: parts[group] for group in GROUPS}, trainer)
-    try:
-        config.pruner.plan(config.trainer.epochs, config.scorer.below_mean)
-    except ValueError as error:
-        raise InputError(f"pruner.{error}") from None
+    if trainer.epochs is not None:  # how many epochs a run in steps has, its data tell
+        try:
+            config.pruner.plan(trainer.epochs, config.scorer.below_mean)
+        except ValueError as error:
+            raise InputError(f"pruner.{error}") from None
     return config

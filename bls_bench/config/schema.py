@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from bls_bench.config.registry import GROUPS
 from bls_bench.system.errors import InputError
-from bls_bench.system.settings import Part, unkeyed
+from bls_bench.system.settings import Part, added, unkeyed
 
 PRECISIONS = ("32", "tf32", "bf16-mixed")
 STRATEGIES = ("ddp", "fsdp")
@@ -24,21 +24,22 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 class Trainer(Part):
     """How to train.
 
-    batch_size: samples a step, over all processes together. accumulate: so many parts of a batch go
-    through the model one after the other, for the memory; layers that look at a whole batch (BatchNorm)
-    then see a part. strategy: of several processes; ddp has the model in each, fsdp a part of the
-    model. precision: 32, tf32 (32 on a GPU with its products rounded to 10 bits) or bf16-mixed.
-    device: auto, cpu, cuda, mps. compile: torch.compile's mode, or none; a last short batch and
-    evaluation are never compiled. grad_clip: the largest gradient norm, or null. ema: the decay of an
-    average of the weights over the steps, which is then what is evaluated and kept, or null.
-    eval_every: epochs from one evaluation to the next; the last epoch always ends with one.
-    checkpoint_seconds: the least time between two checkpoints (one is always written on Ctrl-C and
-    SIGTERM). timeout: seconds after which a process that waits for another, which hangs, gives up.
-    save_model: keep the weights as model.pt. save_losses: keep the losses of every sample as
+    epochs, steps: how long, one of the two, the other null; a run in steps ends in the epoch that reaches
+    them, and pruning gives it more epochs instead of fewer steps. batch_size: samples a step, over all
+    processes together. accumulate: so many parts of a batch go through the model one after the other, for
+    the memory; layers that look at a whole batch (BatchNorm) then see a part. strategy: of several
+    processes; ddp has the model in each, fsdp a part of the model. precision: 32, tf32 (32 on a GPU with
+    its products rounded to 10 bits) or bf16-mixed. device: auto, cpu, cuda, mps. compile: torch.compile's
+    mode, or none; a last short batch and evaluation are never compiled. grad_clip: the largest gradient
+    norm, or null. ema: the decay of an average of the weights over the steps, which is then what is
+    evaluated and kept, or null. eval_every: epochs from one evaluation to the next; the last epoch always
+    ends with one. checkpoint_seconds: the least time between two checkpoints (one is always written on
+    Ctrl-C and SIGTERM). timeout: seconds after which a process that waits for another, which hangs, gives
+    up. save_model: keep the weights as model.pt. save_losses: keep the losses of every sample as
     losses.npy, 8 bytes a sample and epoch.
     """
 
-    epochs: int
+    epochs: int | None
     batch_size: int
     strategy: str = "ddp"
     precision: str = "32"
@@ -52,6 +53,7 @@ class Trainer(Part):
     timeout: float = unkeyed(1800.0)
     save_model: bool = unkeyed(True)
     save_losses: bool = unkeyed(False)
+    steps: int | None = added(None, neutral=None)
 
     @property
     def gives(self) -> frozenset[str]:
@@ -59,9 +61,18 @@ class Trainer(Part):
         return frozenset() if self.strategy == "fsdp" else frozenset({"whole_model"})
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "accumulate", "eval_every"):
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError(
+                f"epochs={_word(self.epochs)} and steps={_word(self.steps)}: give one, and null for the other"
+            )
+        length = "steps" if self.epochs is None else "epochs"
+        for name in (length, "batch_size", "accumulate", "eval_every"):
             if not 1 <= getattr(self, name) < MOST:
                 raise ValueError(f"{name} must be at least 1 and below 2^31, got {getattr(self, name)}")
+        if self.steps is not None and self.save_losses:
+            raise ValueError(
+                "save_losses must be false in a run counted in steps, whose epochs are not known"
+            )
         for name, allowed in (
             ("precision", PRECISIONS),
             ("device", DEVICES),
@@ -147,6 +158,10 @@ def _values(cls: type[Any], node: dict[Any, Any], prefix: str) -> dict[str, Any]
     values = OmegaConf.to_container(schema)
     assert isinstance(values, dict)
     return {str(key): value for key, value in values.items()}
+
+
+def _word(value: int | None) -> str:
+    return "null" if value is None else str(value)
 
 
 def first_line(error: Exception) -> str:

@@ -39,6 +39,27 @@ class Split(Protocol):
         ...
 
 
+class Beside(Protocol):
+    """A stream of batches beside those that are pruned, one for each step.
+
+    size: the samples of a batch, over all processes together.
+    """
+
+    @property
+    def size(self) -> int: ...
+
+    def batches(
+        self, wanted: Sequence[tuple[int, Tensor]], epoch: int, device: torch.device
+    ) -> Iterator[Any]:
+        """Yield for each (step, rows) the samples at these (b,) int64 rows of that step's batch.
+
+        Which samples the batch of a step holds, and how they are augmented, depends on the run's seed, epoch
+        and step alone: neither what is pruned, nor a resume, nor the number of processes changes it.
+        Raises InputError for a sample that cannot be read.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Images:
     """The `info` of square images: channels, side in pixels, names of the classes (none without).
@@ -68,14 +89,14 @@ class Data:
 
     train: the samples that are pruned. test: where metrics are measured. info: what model and task have to
     know of the data. targets: (N,) int64 on the CPU, the class of each training sample; None without classes.
-    beside: further streams of samples, which are not pruned, by name.
+    beside: further streams of samples, which are not pruned, by name; each step gets a batch of each.
     """
 
     train: Split
     test: Split
     info: Any
     targets: Tensor | None = None
-    beside: Mapping[str, Split] = field(default_factory=dict)
+    beside: Mapping[str, Beside] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -94,9 +94,10 @@ class Learner:
                 part = next(fetched)
                 loss = self.objective.loss(self.model, part, place._replace(part=number), self.wanted)
                 per_sample = self.config.scorer.per_sample
-                total = piece.weighted(loss.value if per_sample else loss.value.mean())
-                self.fabric.backward(total * share)
-            losses.append(loss._replace(value=loss.value.detach()))
+                total = piece.weighted(loss.value if per_sample else loss.value.mean()) * share
+                # Batches beside are of one size, however short this one is, and so are their parts.
+                self.fabric.backward(total if loss.beside is None else total + loss.beside / len(pieces))
+            losses.append(loss._replace(value=loss.value.detach(), beside=None))
         if self.config.trainer.grad_clip is not None:
             self.fabric.clip_gradients(
                 self.model, self.optimizer, max_norm=self.config.trainer.grad_clip, error_if_nonfinite=False
@@ -176,9 +177,11 @@ def joined(losses: list[Loss], shares: list[float]) -> Loss:
 
     values = [loss.value for loss in losses]
     observed = [loss.observed for loss in losses if loss.observed is not None]
+    counted = [loss.counted for loss in losses if loss.counted is not None]
     return Loss(
         torch.cat(values) if values[0].ndim else mean(values),
         {name: mean([loss.parts[name] for loss in losses]) for name in losses[0].parts},
         {name: torch.cat([loss.signals[name] for loss in losses]) for name in losses[0].signals},
         torch.cat(observed) if observed else None,
+        torch.cat(counted) if counted else None,
     )

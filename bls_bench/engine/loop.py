@@ -15,11 +15,13 @@ from tqdm import tqdm
 from bls_bench.config.run import Config
 from bls_bench.data.base import Data
 from bls_bench.engine import checkpoint
+from bls_bench.engine.batching import check_beside, fed, share_batch
 from bls_bench.engine.diagnosis import Absence, rank_correlation
 from bls_bench.engine.evaluation import gathered, measured
 from bls_bench.engine.learner import Learner
-from bls_bench.engine.outcome import epoch_line, result_of
+from bls_bench.engine.outcome import epoch_line, mean_loss, result_of
 from bls_bench.engine.parts import MeanParts
+from bls_bench.pruning.budget import run_length
 from bls_bench.pruning.selection import Batch, Selection
 from bls_bench.pruning.state import PruningState
 from bls_bench.pruning.visits import Visits
@@ -43,10 +45,21 @@ class Engine:
         """Build model, optimizer and pruning state; raises InputError for data that do not fit the config."""
         self.config, self.data, self.fabric = config, data, fabric
         self.batch_size = share_batch(config, len(data.train), fabric.world_size)
+        check_beside(config, data, fabric.world_size)
         self.learner = Learner(config, data, fabric, self.batch_size)
-        self.state = PruningState(
-            len(data.train), config.trainer.epochs, config.pruner, config.scorer, config.seed
-        )
+        epochs, steps = config.trainer.epochs, config.trainer.steps
+        length = run_length(epochs, steps, None if steps is None else self.batch_size)
+        try:
+            self.state = PruningState(
+                len(data.train),
+                length,
+                config.pruner,
+                config.scorer,
+                config.seed,
+                partial=config.task.partial,
+            )
+        except ValueError as error:
+            raise InputError(f"pruner.{error}") from None
         self.done = 0
         self.history: list[dict[str, Any]] = []
         self._absence, self._parts, self._clock = Absence(len(data.train)), MeanParts(), Clock()
@@ -58,17 +71,16 @@ class Engine:
         Raises Interrupted once a signal has come and the checkpoint is written.
         """
         saved = time.monotonic()
-        while self.state.epoch < self.state.num_epochs:
+        while not self.state.past:
             metrics = self.epoch(record, stop)
             self.history.append(metrics)
             if record:
                 record.append(metrics)
                 tracker.log(metrics)
                 tqdm.write(epoch_line(metrics, self.state.num_epochs, self.config.task.metrics))
-            last = self.state.epoch == self.state.num_epochs
             # One clock decides: all processes have to save, or none.
             due = time.monotonic() - saved >= self.config.trainer.checkpoint_seconds
-            if not last and self.fabric.broadcast(due):
+            if not self.state.past and self.fabric.broadcast(due):
                 self.save(record)
                 saved = time.monotonic()
         return result_of(self.history, self.state, self.config.task.metrics)
@@ -99,18 +111,20 @@ class Engine:
         with clock.time("eval"):
             values = self.measured() if self._is_due(epoch) else {}
             known = self._diagnosed(used, visits, epoch)
+        # All processes make the same steps.
+        trained = self._parts.count * self.fabric.world_size
         metrics = {
             "epoch": epoch,
             "loss": mean_loss(visits),
             **self._parts.means(self.fabric),
             **{metric.name: values.get(metric.name) for metric in self.config.task.metrics},
             "kept": len(selection),
-            "trained": len(visits.indices),
+            "trained": trained,
             "pruned_percent_epoch": 100 * (state.num_samples - len(selection)) / state.num_samples,
             "pruned_percent": state.pruned_percent,
             "prune_ratio": selection.prune_ratio,
             **known,
-            **clock.report(len(visits.indices)),
+            **clock.report(trained),
             "peak_memory_mib": peak_mib(device),
         }
         self.done, self._clock, self._parts = 0, Clock(), MeanParts()
@@ -132,19 +146,18 @@ class Engine:
         """Make the steps that are left of the epoch; returns whether a signal cut them short."""
         self.learner.model.train()
         left = batches[self.done :]
-        parts = [part for batch in left for part in self.learner.parts(batch.indices)]
-        fetched = self._clock.waiting(self.data.train.batches(parts, epoch, self.fabric.device))
-        epochs = self.state.num_epochs
+        parts = [self.learner.parts(batch.indices) for batch in left]
+        fetched = self._clock.waiting(fed(self.data, parts, self.done, epoch, self.fabric))
         with tqdm(
             left,
-            desc=f"epoch {epoch + 1}/{epochs}",
+            desc=f"epoch {epoch + 1}/{self.state.num_epochs}",
             total=len(batches),
             initial=self.done,
             leave=False,
             disable=None if show else True,
         ) as bar:
             for batch in bar:
-                self._set_rate((epoch + self.done / len(batches)) / epochs)
+                self._set_rate(self._progress(len(batches)))
                 self._learn(batch, fetched)
                 self.done += 1
                 if stop.received(self.done, len(batches), self.fabric.device):
@@ -158,12 +171,23 @@ class Engine:
             loss = self.learner.learn(batch, fetched, place)
         scorer = self.config.scorer
         own = loss.observed if scorer.per_sample and loss.observed is not None else loss.value
-        self.state.record(batch.indices, own, loss.signals[scorer.signal] if scorer.signal else None)
+        if loss.counted is None:
+            self.state.record(batch.indices, own, loss.signals[scorer.signal] if scorer.signal else None)
+        elif counted := loss.counted.nonzero()[:, 0].tolist():
+            # A sample without a loss is neither easy nor hard: it keeps the score that it had.
+            self.state.record(batch.indices[counted], own[counted])
+        self.state.steps_made += 1
         self._parts.add(loss.parts, len(batch.indices))
 
     def _is_due(self, epoch: int) -> bool:
         """Whether an evaluation ends this epoch."""
-        return (epoch + 1) % self.config.trainer.eval_every == 0 or epoch + 1 == self.state.num_epochs
+        return (epoch + 1) % self.config.trainer.eval_every == 0 or self.state.past
+
+    def _progress(self, batches: int) -> float:
+        """How far the run is, in [0, 1), before a step of an epoch that has so many."""
+        if self.state.steps is not None:
+            return self.state.steps_made / self.state.steps.number
+        return (self.state.epoch + self.done / batches) / self.state.num_epochs
 
     def _begin(self) -> Selection:
         try:
@@ -180,7 +204,9 @@ class Engine:
             batches.pop()
         if not batches:
             raise InputError(f"pruner: it leaves only {len(selection)} samples, too few for a step")
-        return batches
+        if self.state.steps is None:
+            return batches
+        return batches[: self.state.steps.number - (self.state.steps_made - self.done)]
 
     def _set_rate(self, progress: float) -> None:
         for group in self.learner.optimizer.param_groups:
@@ -218,31 +244,12 @@ class Engine:
             self.learner.load_state_dict(content["training"])
         except (ValueError, RuntimeError) as error:
             raise InputError(f"{path} was made with other data or another model: {folded(error)}") from None
-        if content["step"] != self.state.batches_recorded:
+        # A step in which no sample had a loss has left nothing to record.
+        silent = content["step"] - self.state.batches_recorded
+        if silent < 0 or (silent and not self.state.partial):
             raise InputError(f"{path} is no whole checkpoint: delete it to start the run afresh")
         checkpoint.restore_generators(states[rank])
         self.done, self._clock.seconds = content["step"], content["seconds"]
         self._parts.load_state_dict(content["parts"][rank], self.fabric.device)
         self._absence.load_state_dict(content["absence"])
         self.history = content["history"]
-
-
-def mean_loss(visits: Visits) -> float:
-    """Return the mean loss of an epoch's samples, unweighted."""
-    return float((visits.batch_losses.double() * visits.batch_sizes).sum() / visits.batch_sizes.sum())
-
-
-def share_batch(config: Config, num_samples: int, world_size: int) -> int:
-    """Return each process' share of the batch; raises InputError for sizes that do not fit."""
-    size = config.trainer.batch_size
-    if size > num_samples:
-        raise InputError(f"trainer.batch_size must be at most the {num_samples} training samples, got {size}")
-    if size % world_size:
-        raise InputError(
-            f"trainer.batch_size={size} cannot be shared by {world_size} processes: take a multiple"
-        )
-    try:
-        config.pruner.check_batches(-(-num_samples // size))
-    except ValueError as error:
-        raise InputError(f"pruner.{error}") from None
-    return size // world_size

@@ -9,6 +9,7 @@ from lightning_fabric import Fabric
 
 from bls_bench.config.run import Config
 from bls_bench.pruning.state import PruningState
+from bls_bench.pruning.visits import Visits
 from bls_bench.records.run import Record
 from bls_bench.records.schema import Metric
 from bls_bench.system.clock import totals
@@ -36,6 +37,7 @@ def result_of(
         "pruned_percent": state.pruned_percent,
         "loss_last": history[-1]["loss"],
         "epochs": len(history),
+        **({} if state.steps is None else {"steps": state.steps_made}),
         "num_samples": state.num_samples,
         "samples_trained": sum(line["trained"] for line in history),
         **_scoring(state),
@@ -64,15 +66,19 @@ def epoch_line(line: dict[str, Any], epochs: int, metrics: Sequence[Metric]) -> 
     return text
 
 
-def announce(config: Config, num_epochs: int, fabric: Fabric) -> None:
-    """Print what the run is to prune, in how many of the epochs asked for."""
-    if expected := expectation(config):
-        fabric.print(f"to be pruned in {num_epochs} epochs of {config.trainer.epochs}: {expected}")
+def announce(config: Config, state: PruningState, fabric: Fabric) -> None:
+    """Print what the run is to prune, in how many of the epochs asked for or in how many steps."""
+    length = f"{state.num_epochs} epochs of {config.trainer.epochs}"
+    if state.steps is not None:
+        length = f"{state.steps.number} steps"
+    if expected := expectation(config, state.epochs_asked):
+        fabric.print(f"to be pruned in {length}: {expected}")
 
 
 def report(what: str, result: dict[str, Any], config: Config, record: Record) -> None:
     """Print the outcome."""
-    expected, archive = expectation(config), config.root.archive
+    expected = expectation(config, config.trainer.epochs or result["epochs"])
+    archive = config.root.archive
     place = f"record: {record.path}" if archive is None else f"archive: {archive}, run {config.key}"
     found = ", ".join(
         f"{one.name} {one.text(result[f'{one.name}_last'])} (best {one.text(result[f'{one.name}_best'])})"
@@ -88,9 +94,14 @@ def report(what: str, result: dict[str, Any], config: Config, record: Record) ->
         print(f"note: it was made with dataset.root={made_with}; take another records= if that is other data")
 
 
-def expectation(config: Config) -> str:
-    """Say how much of the run is to be pruned; empty where the pruner cannot tell."""
-    percent = config.pruner.expected_percent(config.trainer.epochs, config.scorer.below_mean)
+def expectation(config: Config, epochs: int) -> str:
+    """Say how much of a run of so many epochs is to be pruned; empty where the pruner cannot tell."""
+    percent = config.pruner.expected_percent(epochs, config.scorer.below_mean)
     if percent is None:
         return ""
     return f"expected {'' if config.pruner.wanted_share is not None else 'about '}{percent:.1f}%"
+
+
+def mean_loss(visits: Visits) -> float:
+    """Return the mean loss of an epoch's samples, unweighted; 0 where none had a loss."""
+    return float((visits.batch_losses.double() * visits.batch_sizes).sum() / max(len(visits.indices), 1))

@@ -13,17 +13,17 @@ from bls_bench.engine.evaluation import gathered
 
 
 class MeanParts:
-    """Sums of the parts of the batches so far, each weighted by its samples."""
+    """Sums of the parts of the batches so far, each weighted by its samples. count: the samples of all."""
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
-        self._count = 0
+        self.count = 0
 
     def add(self, parts: Mapping[str, Tensor], samples: int) -> None:
         for name, value in parts.items():
             more = value.detach().double() * samples
             self._sums[name] = self._sums[name] + more if name in self._sums else more
-        self._count += samples
+        self.count += samples
 
     def means(self, fabric: Fabric) -> dict[str, float]:
         """Return the mean of each part over all processes, as `loss_NAME`; a collective call."""
@@ -35,9 +35,9 @@ class MeanParts:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        return {"sums": {name: float(value) for name, value in self._sums.items()}, "count": self._count}
+        return {"sums": {name: float(value) for name, value in self._sums.items()}, "count": self.count}
 
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
         sums = state["sums"].items()
         self._sums = {name: torch.tensor(value, dtype=torch.float64, device=device) for name, value in sums}
-        self._count = state["count"]
+        self.count = state["count"]

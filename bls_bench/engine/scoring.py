@@ -90,7 +90,12 @@ def observe(config: Config, data: Data, fabric: Fabric) -> Observations:
     if pruner.scoring_epochs == 0:
         return Observations.unseen(targets, data.info.num_classes)
     trainer = dataclasses.replace(
-        config.trainer, epochs=pruner.scoring_epochs, ema=None, compile="none", checkpoint_seconds=math.inf
+        config.trainer,
+        epochs=pruner.scoring_epochs,
+        steps=None,
+        ema=None,
+        compile="none",
+        checkpoint_seconds=math.inf,
     )
     run = _ScoringRun(
         dataclasses.replace(

@@ -68,12 +68,12 @@ def _finished(record: Record, config: Config) -> dict[str, Any] | None:
 
 
 def _train(config: Config, fabric: Fabric, record: Record | None, experiment: str | None) -> dict[str, Any]:
-    data = config.dataset.load(config.seed, fabric.device)
+    data = config.load_data(fabric.device)
     path = _checkpoint(record, fabric)
     if path is None:
         prepare(config, data, fabric)
     engine = Engine(config, data, fabric)
-    announce(config, engine.state.num_epochs, fabric)
+    announce(config, engine.state, fabric)
     if path is not None:
         engine.load(path)
         fabric.print(f"going on from epoch {engine.state.epoch + 1}, step {engine.done}")

@@ -46,19 +46,22 @@ class PruningState:
         seed: int,
         *,
         on_nonfinite: str = "raise",
+        partial: bool = False,
     ) -> None:
         """Raise TypeError or ValueError for no samples, no epochs, a bad seed or a target out of reach.
 
         length: the epochs asked for, or a number of steps. `num_epochs` is how many of them to train
         (`Pruner.plan`), of steps how many it looks like as of the last epoch begun.
         on_nonfinite: a loss that is NaN or infinite makes `end_epoch` `raise`, or it is to `skip` it.
+        partial: whether selected samples may go without a loss, as unsure ones of a consistency loss do. One
+        that never had a loss then has no score, even if the scorer begins with one for all.
         """
         if num_samples < 1:
             raise ValueError(f"the data set must have at least 1 sample, got {num_samples}")
         if on_nonfinite not in ("raise", "skip"):
             raise ValueError(f"on_nonfinite must be raise or skip, got {on_nonfinite!r}")
         self.num_samples, self.seed, self.on_nonfinite = num_samples, check_seed(seed), on_nonfinite
-        self.steps, self.steps_made, self.nonfinite = None, 0, 0
+        self.steps, self.steps_made, self.nonfinite, self.partial = None, 0, 0, partial
         if isinstance(length, Steps):
             self.steps = length
             length = length.epochs(num_samples, pruner.wanted_share or 0.0)
@@ -79,7 +82,7 @@ class PruningState:
     @property
     def scores(self) -> Tensor:
         """(N,) float32, the scores as of the last finished epoch; NaN for a sample without one."""
-        return self._scores
+        return self._scores.masked_fill(self._counts == 0, torch.nan) if self.partial else self._scores
 
     @property
     def counts(self) -> Tensor:
@@ -144,7 +147,7 @@ class PruningState:
         if self._upcoming is None:
             generator = stream(self.seed, "select", self.epoch)
             used, cut = sum(self._selected), self.epochs_asked - self.num_epochs
-            epoch = Epoch(self.epoch, self._total(), self._scores, self._counts, generator, used, cut)
+            epoch = Epoch(self.epoch, self._total(), self.scores, self._counts, generator, used, cut)
             self._upcoming = epoch.everything() if self.past else self.pruner.select(epoch)
         if len(self._upcoming) == 0:
             name = type(self.pruner).__name__
@@ -193,7 +196,7 @@ class PruningState:
         if bad:
             self.nonfinite += bad
             warnings.warn(f"epoch {self.epoch}: {bad} losses were not finite and were skipped", stacklevel=2)
-        self.pruner.observe(visits, self._scores)
+        self.pruner.observe(visits, self.scores)
         self._selection, self._log = None, empty_log(None)
         self.epoch += 1
         return visits

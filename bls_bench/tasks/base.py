@@ -20,12 +20,12 @@ __all__ = ["Metric", "Model", "Task"]
 
 
 class Task(Part):
-    """Settings of a task: a dataclass that builds the objective of a run.
+    """Settings of a task: a dataclass that builds the objective of a run."""
 
-    needs: what data set and model have to give.
-    """
-
-    needs: ClassVar[frozenset[str]] = frozenset()
+    @property
+    def needs(self) -> frozenset[str]:
+        """What data set and model have to give for it as it is set."""
+        return frozenset()
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -38,6 +38,11 @@ class Task(Part):
         return frozenset()
 
     @property
+    def partial(self) -> bool:
+        """Whether samples that are trained on may have no loss (`Loss.counted`)."""
+        return False
+
+    @property
     def batch_multiple(self) -> int:
         """What the samples that go through the model at once must be a multiple of."""
         return 1
@@ -46,8 +51,16 @@ class Task(Part):
         """Return the same task on the samples as they are, for a scoring run."""
         return self
 
+    def arranged(self, data: Data, seed: int, batch_size: int) -> Data:
+        """Return the data as this task trains on them: what is pruned, and what stands beside it.
+
+        batch_size: samples a step of what is pruned, over all processes. Raises InputError for data that
+        cannot be arranged so.
+        """
+        return data
+
     def build(self, data: Data, seed: int) -> Objective:
-        """Return the objective for these data; all that is random about it comes from the run's `seed`.
+        """Return the objective for these arranged data; what is random about it comes from the run's `seed`.
 
         Raises InputError for data that it cannot be trained on.
         """

@@ -22,12 +22,27 @@ class Loss(NamedTuple):
     parts: 0-d each, detached: what it is made of, for the record.
     signals: (b,) each, detached, those asked for.
     observed: (b,) detached losses of the samples themselves, where `value` is not that (mixed samples).
+    counted: (b,) bool, which samples have a loss at all; the others, of value 0, leave no score. It is read
+    on the host in each step. None: all.
+    beside: the 0-d loss of the streams beside (`Data.beside`), differentiated, neither weighted nor scored.
     """
 
     value: Tensor
     parts: Mapping[str, Tensor] = {}
     signals: Mapping[str, Tensor] = {}
     observed: Tensor | None = None
+    counted: Tensor | None = None
+    beside: Tensor | None = None
+
+
+class StepBatch(NamedTuple):
+    """What a step of a task with streams beside the pruned one gets: a batch of each.
+
+    own: of the samples that are pruned. beside: by the names in `Data.beside`.
+    """
+
+    own: Any
+    beside: Mapping[str, Any]
 
 
 class Place(NamedTuple):
@@ -90,7 +105,10 @@ class Objective(nn.Module):
         """
 
     def loss(self, model: nn.Module, batch: Any, place: Place, wanted: frozenset[str]) -> Loss:
-        """Return the training loss of a batch. wanted: the signals asked for."""
+        """Return the training loss of a batch, which is a `StepBatch` where the data have streams beside.
+
+        wanted: the signals asked for.
+        """
         raise NotImplementedError
 
     def measure(self) -> Measure:

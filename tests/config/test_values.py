@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bls_bench.engine.loop import share_batch
+from bls_bench.engine.batching import share_batch
 from bls_bench.optim import Optimizer
 from bls_bench.pruning.pruners.infobatch import InfoBatchPruner
 from bls_bench.pruning.pruners.seta import SeTaPruner

@@ -23,7 +23,7 @@ def make_config(*overrides):
 
 def make_engine(*overrides):
     config = make_config(*overrides)
-    return Engine(config, config.dataset.load(config.seed), make_fabric(config.trainer))
+    return Engine(config, config.load_data(), make_fabric(config.trainer))
 
 
 def train(records, *overrides):

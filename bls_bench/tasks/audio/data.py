@@ -73,7 +73,12 @@ def batch_of(columns: dict[str, Column], starts: Tensor | None) -> tuple[Tensor,
     """Return (b, t) float32 waves, each begun at its start, and (b,) classes."""
     waves = columns["waves"]
     if starts is not None:
-        length = waves.shape[1]
-        at = torch.arange(length, device=waves.device) + (starts * length).long()
-        waves = waves.gather(1, at % length)
+        waves = begun(waves, starts)
     return waves.float() / FULL, columns["labels"]
+
+
+def begun(waves: Tensor, starts: Tensor) -> Tensor:
+    """Begin each of (b, t) waves at its start, (b, 1) in [0, 1); what was before comes at its end."""
+    length = waves.shape[1]
+    at = torch.arange(length, device=waves.device) + (starts * length).long()
+    return waves.gather(1, at % length)
