@@ -91,6 +91,11 @@ def load(cfg: DictConfig, typed: Collection[str] = ()) -> Config:
         droppable = {key for key in foreign if f"{group}.{key}" not in typed}
         values, parts[group] = made(cls, node, f"{group}.", droppable)
         resolved[group] = {"_target_": node["_target_"]} | values
+    chosen = {"scorer", "scorer._target_"}.intersection(typed)
+    if not parts["pruner"].scores and not chosen and parts["scorer"].needs - parts["task"].gives:
+        # Nobody reads the scores: their losses are noted by what the task gives.
+        values, parts["scorer"] = made(resolve("scorer", "bls", ()), {}, "scorer.")
+        resolved["scorer"] = {"_target_": "bls"} | values
     config = Config(root=root, trainer=trainer, resolved=resolved, **parts)
     check_fit(config.resolved, {group: parts[group] for group in GROUPS}, trainer)
     if trainer.epochs is not None:  # how many epochs a run in steps has, its data tell
