@@ -39,6 +39,7 @@ GROUPS = tuple(BASES)
 FOLDERS = {
     "pruner": ("bls_bench.pruning.pruners", "bls_bench.static.methods"),
     "scorer": ("bls_bench.pruning.scorers",),
+    "logger": ("bls_bench.records.loggers",),
 }
 # Groups of a few classes that share a module.
 OWN = {
@@ -47,10 +48,6 @@ OWN = {
         "constant": "bls_bench.optim:Constant",
         "cosine": "bls_bench.optim:Cosine",
         "onecycle": "bls_bench.optim:OneCycle",
-    },
-    "logger": {
-        "none": "bls_bench.records.tracking:Logger",
-        "wandb": "bls_bench.records.tracking:WandbLogger",
     },
 }
 

@@ -8,6 +8,7 @@ from typing import Any
 from lightning_fabric import Fabric
 
 from bls_bench.config.run import Config
+from bls_bench.engine.live import duration
 from bls_bench.pruning.state import PruningState
 from bls_bench.records.run import Record
 from bls_bench.records.schema import Metric
@@ -70,22 +71,56 @@ def announce(config: Config, num_epochs: int, fabric: Fabric) -> None:
         fabric.print(f"to be pruned in {num_epochs} epochs of {config.trainer.epochs}: {expected}")
 
 
-def report(what: str, result: dict[str, Any], config: Config, record: Record) -> None:
-    """Print the outcome."""
+def report(what: str, result: dict[str, Any], config: Config, record: Record, following: str = "") -> None:
+    """Print the outcome: one line, and beneath it what was saved and where the record lies.
+
+    following: the command to try next, if any.
+    """
     expected, archive = expectation(config), config.root.archive
-    place = f"record: {record.path}" if archive is None else f"archive: {archive}, run {config.key}"
     found = ", ".join(
-        f"{one.name} {one.text(result[f'{one.name}_last'])} (best {one.text(result[f'{one.name}_best'])})"
+        f"{one.name} {one.text(result[one.last])} (best {one.text(result[one.top])})"
         for one in config.task.metrics
     )
+    rows = {
+        "samples": _samples(result, config.trainer.epochs),
+        "time": _seconds(result, config.trainer.epochs),
+        "record": f"{record.path}" if archive is None else f"run {config.key} in the archive {archive}",
+        "next": following,
+    }
     print(
-        f"{what}: {found}, pruned {result['pruned_percent']:.1f}%{expected and f' ({expected})'}, "
-        f"training took {result['train_seconds']:.1f} s\n"
-        f"{place}"
+        f"{what}: {found}, pruned {result['pruned_percent']:.1f}%{expected and f' ({expected})'}",
+        *(f"  {name:<9}{text}" for name, text in rows.items() if text),
+        sep="\n",
     )
     root, made_with = config.resolved["dataset"].get("root"), record.data_root()
     if made_with is not None and root != made_with:
-        print(f"note: it was made with dataset.root={made_with}; take another records= if that is other data")
+        print(f"note: it was made with dataset.root={made_with}; choose another records= for other data")
+
+
+def _spared(result: dict[str, Any], epochs: int) -> int:
+    """Return how many samples a run of so many epochs saved against full data, its scoring run counted in."""
+    full = result["num_samples"] * epochs
+    return full - result["samples_trained"] - result.get("scoring_samples", 0)
+
+
+def _samples(result: dict[str, Any], epochs: int) -> str:
+    spared, full = _spared(result, epochs), result["num_samples"] * epochs
+    text = f"{result['samples_trained']:,} trained on"
+    return f"{text}, {spared:,} of {full:,} saved" if spared > 0 else text
+
+
+def _seconds(result: dict[str, Any], epochs: int) -> str:
+    """Say what the training took, and an estimate of what pruning saved of it.
+
+    The estimate takes a sample left out to cost what one trained on did, selection apart.
+    """
+    text = f"{duration(result['train_seconds'])} of training"
+    if "cpu_seconds" not in result:  # as in old records
+        return text
+    text += f", {duration(result['cpu_seconds'])} of CPU time"
+    each = (result["cpu_seconds"] - result["select_seconds"]) / result["samples_trained"]
+    saved = each * _spared(result, epochs) - result["select_seconds"]
+    return f"{text}, about {duration(saved)} of CPU time saved" if saved > 0 else text
 
 
 def expectation(config: Config) -> str:
