@@ -95,7 +95,12 @@ def _train(
         record.start(str(fabric.device), fabric.world_size, engine.history)
         tracker = config.logger.start(
             Story(
-                config.key, config.resolved, dict(choices), config.task.metrics, config.trainer.epochs, record.path
+                config.key,
+                config.resolved,
+                dict(choices),
+                config.task.metrics,
+                config.trainer.epochs,
+                record.path,
             )
         )
     exit_code, result = 1, {}

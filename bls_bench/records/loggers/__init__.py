@@ -1,1 +1,1 @@
-"""Loggers, one a file, named as they are typed: `logger=wandb`. Each imports its package when a run starts."""
+"""Loggers, one a file, named as they are typed: `logger=wandb`. A package is imported when a run starts."""

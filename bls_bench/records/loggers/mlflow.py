@@ -86,7 +86,9 @@ class MLflowRun(Tracker):
 
         for name, array in values.items():
             found = np.percentile(array, QUANTILES)
-            self._log({f"samples/{name}_p{q}": float(v) for q, v in zip(QUANTILES, found, strict=True)}, epoch)
+            self._log(
+                {f"samples/{name}_p{q}": float(v) for q, v in zip(QUANTILES, found, strict=True)}, epoch
+            )
 
     def show(self, pictures: Sequence[Path]) -> None:
         for path in pictures:

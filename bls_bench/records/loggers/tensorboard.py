@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class TensorBoardLogger(Logger):
-    """TensorBoard. Its files lie in the record's folder, in `tensorboard/`: `tensorboard --logdir outputs`."""
+    """TensorBoard. The files are in `tensorboard/` of the record's folder: `tensorboard --logdir outputs`."""
 
     requires = ("tensorboard",)
     extra = "tensorboard"
