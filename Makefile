@@ -53,10 +53,10 @@ infobatch-table5: ## InfoBatch Table 5: which samples are pruned
 infobatch-table7: ## InfoBatch Table 7: other optimizers
 infobatch-fig3: ## InfoBatch Figure 3: accuracy and pruned % over r and delta
 $(TABLES): setup
-	$(BIN)/python scripts/tables.py $@ --scale $(SCALE) --seeds $(SEEDS) --launcher $(LAUNCHER)
+	$(BIN)/python -m bls_bench.tables $@ --scale $(SCALE) --seeds $(SEEDS) --launcher $(LAUNCHER)
 
 tables: setup ## render all tables from the records there are, training nothing
-	$(BIN)/python scripts/tables.py --render --scale $(SCALE)
+	$(BIN)/python -m bls_bench.tables --render --scale $(SCALE)
 
 reference: setup ## write docs/reference.md from the settings in the code
 	$(BIN)/python scripts/reference.py
