@@ -61,10 +61,13 @@ tables: setup ## render all tables from the records there are, training nothing
 reference: setup ## write docs/reference.md from the settings in the code
 	$(BIN)/python scripts/reference.py
 
+docs: setup ## write the documentation as a site, site/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
 bench: setup ## time the bookkeeping beside torch's own sampler, some minutes
 	$(BIN)/python scripts/bench_overhead.py
 
 bench-train: setup ## time training beside a plain PyTorch loop, and what pruning saves of it, some minutes
 	$(BIN)/python scripts/bench_train.py
 
-.PHONY: help setup demo test test-slow lint tables reference bench bench-train $(TABLES)
+.PHONY: help setup demo test test-slow lint tables reference docs bench bench-train $(TABLES)
