@@ -1,4 +1,4 @@
-"""The names that people type for the parts of a run, and the classes that they stand for.
+"""The names of the parts of a run on the command line, and their classes.
 
 Nothing is listed here that a folder tells: a pruner or scorer is the class of the module that bears its name,
 and a task's folder says in its `PARTS` which task, data sets and models it brings.

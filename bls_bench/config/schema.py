@@ -24,16 +24,16 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 class Trainer(Part):
     """How to train.
 
-    batch_size: samples a step, over all processes together. accumulate: so many parts of a batch go
-    through the model one after the other, for the memory; layers that look at a whole batch (BatchNorm)
-    then see a part. strategy: of several processes; ddp has the model in each, fsdp a part of the
+    batch_size: samples per step, over all processes together. accumulate: into how many parts a batch is
+    split, which go through the model one after the other, to save memory; layers that look at a whole
+    batch (BatchNorm) then see a part. strategy: of several processes; ddp has the model in each, fsdp a part of the
     model. precision: 32, tf32 (32 on a GPU with its products rounded to 10 bits) or bf16-mixed.
     device: auto, cpu, cuda, mps. compile: torch.compile's mode, or none; a last short batch and
     evaluation are never compiled. grad_clip: the largest gradient norm, or null. ema: the decay of an
     average of the weights over the steps, which is then what is evaluated and kept, or null.
     eval_every: epochs from one evaluation to the next; the last epoch always ends with one.
     checkpoint_seconds: the least time between two checkpoints (one is always written on Ctrl-C and
-    SIGTERM). timeout: seconds after which a process that waits for another, which hangs, gives up.
+    SIGTERM). timeout: seconds after which a process stops waiting for another one that hangs.
     save_model: keep the weights as model.pt. save_losses: keep the losses of every sample as
     losses.npy, 8 bytes a sample and epoch.
     """
@@ -86,7 +86,7 @@ class Trainer(Part):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Root(Part):
-    """What stands above all groups.
+    """Settings of the run that belong to no group.
 
     records: the folder of the records; archive: a folder whose archive takes the finished record, or null.
     plugins: modules of yours whose classes a `_target_` may name.

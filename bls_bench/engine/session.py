@@ -31,7 +31,7 @@ def run(config: Config, choices: Mapping[str, str | None] = NONE, following: str
     choices: the options chosen for the groups, as typed, for the logger. following: the command to try
     next, for the terminal.
 
-    Raises InputError for what the user can mend, NonFiniteLossError, and Interrupted after a signal.
+    Raises InputError for a mistake in the input, NonFiniteLossError, and Interrupted after a signal.
     """
     fabric = make_fabric(config.trainer)
     record = None
