@@ -26,8 +26,8 @@ class Trainer(Part):
 
     batch_size: samples per step, over all processes together. accumulate: into how many parts a batch is
     split, which go through the model one after the other, to save memory; layers that look at a whole
-    batch (BatchNorm) then see a part. strategy: of several processes; ddp has the model in each, fsdp a part of the
-    model. precision: 32, tf32 (32 on a GPU with its products rounded to 10 bits) or bf16-mixed.
+    batch (BatchNorm) then see a part. strategy: of several processes; ddp has the whole model in each, fsdp
+    a part of it. precision: 32, tf32 (32 on a GPU with its products rounded to 10 bits) or bf16-mixed.
     device: auto, cpu, cuda, mps. compile: torch.compile's mode, or none; a last short batch and
     evaluation are never compiled. grad_clip: the largest gradient norm, or null. ema: the decay of an
     average of the weights over the steps, which is then what is evaluated and kept, or null.
