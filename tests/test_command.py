@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from bls_bench.config.compose import composed
 from bls_bench.config.run import load
 from bls_bench.train import following, main
+from bls_bench.version import __version__
 
 from .helpers import TINY, command, finish, metrics, torchrun, without_times
 
@@ -445,8 +447,18 @@ def test_the_wheel_works_without_the_source_tree(tmp_path):
         where, cwd=cwd, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=True
     )
     assert all(word.startswith(str(tmp_path / "site")) for word in shown.stdout.split())
-    code, out, err = finish(
-        command("pruner=bls_seta", "model=resnet18", *TINY_RESNET18, cwd=cwd, PYTHONPATH=path)
+    words = ("train", "pruner=bls_seta", "model=resnet18", *TINY_RESNET18)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "site" / "bin" / "bls_bench"), *words],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
     )
-    assert code == 0, err
-    assert "finished:" in out
+    assert done.returncode == 0, done.stderr
+    assert "finished:" in done.stdout
+    (found,) = distributions(name="bls_bench", path=[str(tmp_path / "site")])
+    assert {"all", "dev", "docs", "tensorboard", "mlflow"} <= set(found.metadata.get_all("Provides-Extra"))
+    assert found.metadata["License-Expression"] == "MIT"
+    assert any(line.startswith("Topic ::") for line in found.metadata.get_all("Classifier"))
+    assert found.version == __version__

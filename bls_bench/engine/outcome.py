@@ -71,10 +71,12 @@ def announce(config: Config, num_epochs: int, fabric: Fabric) -> None:
         fabric.print(f"to be pruned in {num_epochs} epochs of {config.trainer.epochs}: {expected}")
 
 
-def report(what: str, result: dict[str, Any], config: Config, record: Record, following: str = "") -> None:
+def report(
+    what: str, result: dict[str, Any], config: Config, record: Record, device: str, following: str
+) -> None:
     """Print the outcome: one line, and beneath it what was saved and where the record lies.
 
-    following: the command to try next, if any.
+    device: the type of the one that trains. following: the command to try next, or empty.
     """
     expected, archive = expectation(config), config.root.archive
     found = ", ".join(
@@ -83,7 +85,7 @@ def report(what: str, result: dict[str, Any], config: Config, record: Record, fo
     )
     rows = {
         "samples": _samples(result, config.trainer.epochs),
-        "time": _seconds(result, config.trainer.epochs),
+        "time": _seconds(result, config.trainer.epochs, device),
         "record": f"{record.path}" if archive is None else f"run {config.key} in the archive {archive}",
         "next": following,
     }
@@ -109,12 +111,17 @@ def _samples(result: dict[str, Any], epochs: int) -> str:
     return f"{text}, {spared:,} of {full:,} saved" if spared > 0 else text
 
 
-def _seconds(result: dict[str, Any], epochs: int) -> str:
+def _seconds(result: dict[str, Any], epochs: int, device: str) -> str:
     """Say what the training took, and an estimate of what pruning saved of it.
 
-    The estimate takes a sample left out to cost what one trained on did, selection apart.
+    A sample left out is taken to cost what one trained on did, and what the pruner itself took is subtracted.
+    On a CPU this is CPU time, which does not depend on what else the machine does.
     """
     text = f"{duration(result['train_seconds'])} of training"
+    if device != "cpu":
+        saved = result["train_seconds"] / result["samples_trained"] * _spared(result, epochs)
+        saved -= result["select_seconds"]
+        return f"{text}, about {duration(saved)} saved" if saved > 0 else text
     if "cpu_seconds" not in result:  # as in old records
         return text
     text += f", {duration(result['cpu_seconds'])} of CPU time"

@@ -49,7 +49,7 @@ def run(config: Config, choices: Mapping[str, str | None] = NONE, following: str
             raise InputError(error)
         if finished and finished["status"] == "finished":
             if record:
-                report("already finished", finished, config, record, following)
+                report("already finished", finished, config, record, fabric.device.type, following)
             return finished
         result = _train(config, fabric, record, choices, following)
         if record and config.root.archive is not None:
@@ -116,7 +116,7 @@ def _train(
                 tracker.show(record.pictures())
                 record.finish(result)
                 checkpoint.remove(record.checkpoint)
-                report("finished", result, config, record, following)
+                report("finished", result, config, record, fabric.device.type, following)
         exit_code = 0
         if stop.number:
             raise Interrupted(stop.number, "stopped after the run was finished")

@@ -5,6 +5,8 @@ import struct
 import pytest
 from PIL import Image
 
+from bls_bench.records.loggers.mlflow import MLflowLogger
+from bls_bench.records.loggers.tensorboard import TensorBoardLogger
 from bls_bench.records.loggers.wandb import WandbLogger
 from bls_bench.records.schema import Metric
 from bls_bench.records.tracking import Story
@@ -80,12 +82,26 @@ def test_wandb_goes_on_in_the_same_run(tmp_path):
     assert set(runs) == {folders(tmp_path)[0].name}
 
 
-def test_wandb_takes_pictures(tmp_path):
-    Image.new("RGB", (4, 4)).save(tmp_path / "samples.png")
-    tracker = WandbLogger(mode="offline").start(Story("key", {}, {}, (Metric("a", "higher"),), 1, tmp_path))
-    tracker.show([tmp_path / "samples.png"])
+@pytest.mark.parametrize(
+    ("logger", "arrives", "within"),
+    [
+        (WandbLogger(mode="offline"), "run/wandb/offline-run-*/files/media/images/pictures/*.png", b"PNG"),
+        (TensorBoardLogger(), "run/tensorboard/events*", b"pictures/samples"),
+        (MLflowLogger(), "mlflow/*/artifacts/pictures/samples.png", b"PNG"),
+    ],
+    ids=["wandb", "tensorboard", "mlflow"],
+)
+def test_pictures_arrive(logger, arrives, within, tmp_path, capsys):
+    for package in logger.requires:
+        pytest.importorskip(package)
+    folder = tmp_path / "run"
+    folder.mkdir()
+    Image.new("RGB", (40, 40)).save(folder / "samples.png")
+    tracker = logger.start(Story("key", {}, {}, (Metric("a", "higher"),), 1, folder))
+    tracker.show([folder / "samples.png"])
     tracker.finish(0, {})
-    assert list(tmp_path.glob("wandb/offline-run-*/files/media/images/pictures/*.png"))
+    assert "failed" not in capsys.readouterr().err
+    assert any(within in file.read_bytes() for file in tmp_path.glob(arrives))
 
 
 def test_tensorboard_holds_curves_histograms_and_the_table_of_runs(tmp_path):
