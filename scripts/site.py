@@ -14,6 +14,7 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^()\s]+)\)")
+SETTING = re.compile(r"(?:^(<p>)?|(?<=[.;] ))([a-z_]+(?:, [a-z_]+)*): (?=\S)", re.MULTILINE)
 FENCE = re.compile(r"^(```.*?^```)", re.MULTILINE | re.DOTALL)
 
 
@@ -82,6 +83,13 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         part if part.startswith("```") else LINK.sub(lambda link: moved(link, source), part)
         for part in FENCE.split(markdown)
     )
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Begin a line for each setting where a page shows docstrings, in which `name: text` begins one."""
+    if page.file.src_uri not in ("reference.md", "api.md"):
+        return html
+    return SETTING.sub(lambda found: f"{found[1] or '<br>'}<strong>{found[2]}</strong>: ", html)
 
 
 def moved(link: re.Match[str], source: str) -> str:

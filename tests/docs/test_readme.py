@@ -10,7 +10,7 @@ from .helpers import ROOT, blocks
 
 README = ROOT / "README.md"
 SHOWN = [block for block in blocks(README) if block.language == "bash"]
-LINES = [line for block in SHOWN for line in block.text.splitlines()]
+LINES = [line for block in SHOWN for line in block.text.splitlines() if not line.startswith("#")]
 TRAIN = [line for line in LINES if line.startswith("python")]
 MAKE = [line for line in LINES if line.startswith("make")]
 

@@ -49,7 +49,7 @@ class WandbRun(Tracker):
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         import wandb
 
-        self._wandb = wandb
+        self._wandb: Any = wandb
         settings = wandb.Settings(silent=True, console="off", init_timeout=CONNECT_SECONDS)
         options: dict[str, Any] = {
             "project": logger.project,
