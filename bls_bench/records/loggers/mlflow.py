@@ -28,7 +28,7 @@ class MLflowLogger(Logger):
     histograms: of scores and weights it gets the 10th, 50th and 90th percentile.
     """
 
-    requires = ("mlflow", "sqlalchemy", "alembic")
+    requires = ("mlflow",)
     extra = "mlflow"
 
     experiment: str = "bls_bench"
