@@ -59,13 +59,16 @@ infobatch-table8: ## InfoBatch Table 8: latent diffusion
 infobatch-fig3: ## InfoBatch Figure 3: accuracy and pruned % over r and delta
 infobatch-fig4: ## InfoBatch Figure 4a: semantic segmentation
 $(TABLES): setup
-	$(BIN)/python scripts/tables.py $@ --scale $(SCALE) --seeds $(SEEDS) --launcher $(LAUNCHER)
+	$(BIN)/python -m bls_bench.tables $@ --scale $(SCALE) --seeds $(SEEDS) --launcher $(LAUNCHER)
 
 tables: setup ## render all tables from the records there are, training nothing
-	$(BIN)/python scripts/tables.py --render --scale $(SCALE)
+	$(BIN)/python -m bls_bench.tables --render --scale $(SCALE)
 
 reference: setup ## write docs/reference.md from the settings in the code
 	$(BIN)/python scripts/reference.py
+
+docs: setup ## write the documentation as a site, site/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 bench: setup ## time the bookkeeping beside torch's own sampler, some minutes
 	$(BIN)/python scripts/bench_overhead.py
@@ -73,4 +76,4 @@ bench: setup ## time the bookkeeping beside torch's own sampler, some minutes
 bench-train: setup ## time training beside a plain PyTorch loop, and what pruning saves of it, some minutes
 	$(BIN)/python scripts/bench_train.py
 
-.PHONY: help setup demo test test-slow lint tables reference bench bench-train $(TABLES)
+.PHONY: help setup demo test test-slow lint tables reference docs bench bench-train $(TABLES)

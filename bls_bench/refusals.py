@@ -1,4 +1,4 @@
-"""One line for each error that a user can mend, Hydra's own among them."""
+"""One line for each error in the user's input, including Hydra's own."""
 
 import re
 import sys

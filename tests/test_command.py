@@ -3,15 +3,21 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
+import textwrap
 import time
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
 
-from bls_bench.train import main
+from bls_bench.config.compose import composed
+from bls_bench.config.run import load
+from bls_bench.train import following, main
+from bls_bench.version import __version__
 
 from .helpers import TINY, command, finish, metrics, torchrun, without_times
 
@@ -58,10 +64,11 @@ def test_the_demo_end_to_end(tmp_path):
     assert code == 0, err
     lines = out.strip().splitlines()
     assert sum(line.startswith("epoch") for line in lines) == 6
-    accuracy, pruned = re.search(r"finished: accuracy ([\d.]+)% .* pruned ([\d.]+)%", lines[-2]).groups()
+    accuracy, pruned = re.search(r"finished: accuracy ([\d.]+)% .* pruned ([\d.]+)%", out).groups()
     assert float(accuracy) > 90
     assert 10 < float(pruned) < 50
-    record = Path(lines[-1].removeprefix("record: "))
+    record = Path(re.search(r"^  record +(\S+)$", out, re.MULTILINE)[1])
+    assert lines[-1].split(maxsplit=1)[1].startswith("python -m bls_bench.train pruner=none ")
     assert record.parent == tmp_path / "outputs"
     assert json.loads((record / "result.json").read_text())["status"] == "finished"
     assert len(metrics(record)) == 6
@@ -83,8 +90,19 @@ def test_help_lists_every_group_and_its_options(here, tmp_path):
     ):
         options = sorted(path.stem for path in (ROOT / "conf" / group).glob("*.yaml"))
         assert f"{group}: {', '.join(options)}" in out
-    assert "pruner=bls_seta" in out
     assert not list(tmp_path.iterdir())
+
+
+def test_help_begins_with_examples_and_fits_a_screen(here):
+    _, out, _ = here("--help")
+    wrapped = [part for line in out.splitlines() for part in textwrap.wrap(line, 100) or [""]]
+    assert len(wrapped) <= 45
+    examples = [line.partition("  #")[0].split() for line in out.splitlines() if line.startswith("  python")]
+    assert len(examples) >= 4
+    for _, _, module, *words in examples:
+        assert module == "bls_bench.train"
+        assert "-m" in words or load(composed(words))
+    assert out.index("python -m bls_bench.train pruner") < out.index("dataset: ")
 
 
 def test_cfg_job_shows_the_composed_config(here, tmp_path):
@@ -93,6 +111,36 @@ def test_cfg_job_shows_the_composed_config(here, tmp_path):
     assert "_target_: seta" in out
     assert "alpha: 0.9" in out
     assert not list(tmp_path.iterdir())
+
+
+def test_the_end_of_a_run_says_what_was_saved_and_what_to_try_next(here, tmp_path):
+    run = (*TINY[1:], "pruner=random", "records=my runs")
+    code, out, err = here(*run)
+    assert code == 0, err
+    lines = out.splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("finished: accuracy"))
+    rows = dict(line.split(maxsplit=1) for line in lines[start + 1 :])
+    (result,) = tmp_path.glob("my runs/*/result.json")
+    found = json.loads(result.read_text())
+    full, trained = 100 * 3, found["samples_trained"]
+    assert trained < full
+    assert rows["samples"] == f"{trained} trained on, {full - trained} of {full} saved"
+    assert rows["record"] == str(result.parent)
+    assert len({len(line) - len(line.split(maxsplit=1)[1]) for line in lines[start + 1 :]}) == 1  # aligned
+    # The next command runs as it is shown, on full data, with all else as it was.
+    words = shlex.split(rows["next"])
+    assert words[:4] == ["python", "-m", "bls_bench.train", "pruner=none"]
+    code, out, _ = here(*words[3:])
+    assert code == 0
+    assert "pruned 0.0%" in out
+    assert "pruner=bls_seta" in out.splitlines()[-1]
+    assert here(*run)[1].startswith("already finished: accuracy")
+
+
+def test_the_next_command_leaves_the_settings_of_the_pruner_out():
+    typed = ["pruner=bls_seta", "scorer.alpha=0.9", "+pruner.target=0.5", "seed=3", "dataset.root=a b"]
+    config = load(composed(["pruner=bls_seta"]))
+    assert following(typed, config) == "python -m bls_bench.train pruner=none seed=3 'dataset.root=a b'"
 
 
 @pytest.mark.slow
@@ -399,8 +447,18 @@ def test_the_wheel_works_without_the_source_tree(tmp_path):
         where, cwd=cwd, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=True
     )
     assert all(word.startswith(str(tmp_path / "site")) for word in shown.stdout.split())
-    code, out, err = finish(
-        command("pruner=bls_seta", "model=resnet18", *TINY_RESNET18, cwd=cwd, PYTHONPATH=path)
+    words = ("train", "pruner=bls_seta", "model=resnet18", *TINY_RESNET18)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "site" / "bin" / "bls_bench"), *words],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
     )
-    assert code == 0, err
-    assert "finished:" in out
+    assert done.returncode == 0, done.stderr
+    assert "finished:" in done.stdout
+    (found,) = distributions(name="bls_bench", path=[str(tmp_path / "site")])
+    assert {"all", "dev", "docs", "tensorboard", "mlflow"} <= set(found.metadata.get_all("Provides-Extra"))
+    assert found.metadata["License-Expression"] == "MIT"
+    assert any(line.startswith("Topic ::") for line in found.metadata.get_all("Classifier"))
+    assert found.version == __version__

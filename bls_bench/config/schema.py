@@ -97,7 +97,7 @@ class Trainer(Part):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Root(Part):
-    """What stands above all groups.
+    """Settings of the run that belong to no group.
 
     records: the folder of the records; archive: a folder whose archive takes the finished record, or null.
     plugins: modules of yours whose classes a `_target_` may name.

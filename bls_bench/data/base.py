@@ -124,7 +124,7 @@ class Dataset(Part):
 class ClassDataset(Dataset):
     """The base of images with a class each.
 
-    `subset` keeps the first so many training images of every class; the test split stays whole.
+    `subset` keeps at most this many training images per class, the first ones; the test split stays whole.
     augment: whether training images are cropped and mirrored at random, as the data set does it.
     """
 

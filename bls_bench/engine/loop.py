@@ -10,15 +10,15 @@ from typing import Any
 
 from lightning_fabric import Fabric
 from torch import Tensor
-from tqdm import tqdm
 
 from bls_bench.config.run import Config
 from bls_bench.data.base import Data
 from bls_bench.engine import checkpoint
 from bls_bench.engine.batching import check_beside, fed, share_batch
-from bls_bench.engine.diagnosis import Absence, rank_correlation
+from bls_bench.engine.diagnosis import Absence, rank_correlation, spread
 from bls_bench.engine.evaluation import gathered, measured
 from bls_bench.engine.learner import Learner
+from bls_bench.engine.live import Live, Pace, rest
 from bls_bench.engine.outcome import epoch_line, mean_loss, result_of
 from bls_bench.engine.parts import MeanParts
 from bls_bench.pruning.budget import run_length
@@ -27,7 +27,7 @@ from bls_bench.pruning.state import PruningState
 from bls_bench.pruning.visits import Visits
 from bls_bench.records import loss_table
 from bls_bench.records.run import Record
-from bls_bench.records.tracking import Tracker
+from bls_bench.records.tracking import Tracker, is_due
 from bls_bench.system.clock import Clock, peak_mib, start_peak, synchronize
 from bls_bench.system.errors import InputError, folded
 from bls_bench.system.stopping import Interrupted, StopSignal
@@ -63,6 +63,8 @@ class Engine:
         self.done = 0
         self.history: list[dict[str, Any]] = []
         self._absence, self._parts, self._clock = Absence(len(data.train)), MeanParts(), Clock()
+        self._pace = Pace()
+        self._weights: Tensor | None = None
 
     def fit(self, record: Record | None, tracker: Tracker, stop: StopSignal) -> dict[str, Any]:
         """Train from where the state stands to the last epoch; returns the result of the run.
@@ -77,7 +79,9 @@ class Engine:
             if record:
                 record.append(metrics)
                 tracker.log(metrics)
-                tqdm.write(epoch_line(metrics, self.state.num_epochs, self.config.task.metrics))
+                if self.state.past or is_due(metrics["epoch"], self.state.num_epochs):
+                    tracker.spread(metrics["epoch"], spread(self.state.scores, self._weights))
+                Live.write(epoch_line(metrics, self.state.num_epochs, self.config.task.metrics))
             # One clock decides: all processes have to save, or none.
             due = time.monotonic() - saved >= self.config.trainer.checkpoint_seconds
             if not self.state.past and self.fabric.broadcast(due):
@@ -105,6 +109,7 @@ class Engine:
             raise Interrupted(stop.number, f"stopped in {where}; the same command goes on from there")
         with clock.time("select"):
             used = state.scores.clone()
+            self._weights = selection.weights
             visits = state.end_epoch()
         if record and self.config.trainer.save_losses:
             loss_table.write(record.losses, epoch, state.num_epochs, state.num_samples, visits)
@@ -148,16 +153,16 @@ class Engine:
         left = batches[self.done :]
         parts = [self.learner.parts(batch.indices) for batch in left]
         fetched = self._clock.waiting(fed(self.data, parts, self.done, epoch, self.fabric))
-        with tqdm(
+        with Live(
             left,
+            lambda: rest(self._pace, self.state, self.history),
             desc=f"epoch {epoch + 1}/{self.state.num_epochs}",
             total=len(batches),
             initial=self.done,
-            leave=False,
             disable=None if show else True,
         ) as bar:
             for batch in bar:
-                self._set_rate(self._progress(len(batches)))
+                self._set_rate(self._pace.at(self._progress(len(batches))))
                 self._learn(batch, fetched)
                 self.done += 1
                 if stop.received(self.done, len(batches), self.fabric.device):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from lightning_fabric import Fabric
@@ -16,15 +18,20 @@ from bls_bench.engine.scoring import prepare
 from bls_bench.pruning.checks import NonFiniteLossError
 from bls_bench.records.archive import Archive
 from bls_bench.records.run import Record
-from bls_bench.records.tracking import Tracker
+from bls_bench.records.tracking import Story, Tracker
 from bls_bench.system.errors import InputError, folded
 from bls_bench.system.stopping import Interrupted, StopSignal
 
+NONE: Mapping[str, str | None] = MappingProxyType({})
 
-def run(config: Config, experiment: str | None = None) -> dict[str, Any]:
+
+def run(config: Config, choices: Mapping[str, str | None] = NONE, following: str = "") -> dict[str, Any]:
     """Train one run, or go on with it, and return its result; a finished one is returned as it is.
 
-    Raises InputError for what the user can mend, NonFiniteLossError, and Interrupted after a signal.
+    choices: the options chosen for the groups, as typed, for the logger. following: the command to try
+    next, for the terminal.
+
+    Raises InputError for a mistake in the input, NonFiniteLossError, and Interrupted after a signal.
     """
     fabric = make_fabric(config.trainer)
     record = None
@@ -42,9 +49,9 @@ def run(config: Config, experiment: str | None = None) -> dict[str, Any]:
             raise InputError(error)
         if finished and finished["status"] == "finished":
             if record:
-                report("already finished", finished, config, record)
+                report("already finished", finished, config, record, fabric.device.type, following)
             return finished
-        result = _train(config, fabric, record, experiment)
+        result = _train(config, fabric, record, choices, following)
         if record and config.root.archive is not None:
             record.move(config.root.archive)
         return result
@@ -67,7 +74,13 @@ def _finished(record: Record, config: Config) -> dict[str, Any] | None:
     return None if lacks else archive.result(config.key)
 
 
-def _train(config: Config, fabric: Fabric, record: Record | None, experiment: str | None) -> dict[str, Any]:
+def _train(
+    config: Config,
+    fabric: Fabric,
+    record: Record | None,
+    choices: Mapping[str, str | None],
+    following: str,
+) -> dict[str, Any]:
     data = config.load_data(fabric.device)
     path = _checkpoint(record, fabric)
     if path is None:
@@ -80,7 +93,16 @@ def _train(config: Config, fabric: Fabric, record: Record | None, experiment: st
     tracker = Tracker()
     if record:
         record.start(str(fabric.device), fabric.world_size, engine.history)
-        tracker = config.logger.start(config.key, config.resolved, experiment, record.path)
+        tracker = config.logger.start(
+            Story(
+                config.key,
+                config.resolved,
+                dict(choices),
+                config.task.metrics,
+                config.trainer.epochs or engine.state.num_epochs,
+                record.path,
+            )
+        )
     exit_code, result = 1, {}
     try:
         with StopSignal() as stop:
@@ -94,7 +116,7 @@ def _train(config: Config, fabric: Fabric, record: Record | None, experiment: st
                 tracker.show(record.pictures())
                 record.finish(result)
                 checkpoint.remove(record.checkpoint)
-                report("finished", result, config, record)
+                report("finished", result, config, record, fabric.device.type, following)
         exit_code = 0
         if stop.number:
             raise Interrupted(stop.number, "stopped after the run was finished")

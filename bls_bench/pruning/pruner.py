@@ -89,12 +89,12 @@ class Pruner(Part):
         return num_epochs
 
     def expected_percent(self, num_epochs: int, below_mean: float = 0.5) -> float | None:
-        """Return the pruned % that a run is expected to end with; None where that cannot be told."""
+        """Return the pruned % that a run is expected to end with; None where it cannot be estimated."""
         return None
 
     @property
     def wanted_share(self) -> float | None:
-        """The share of the run that it prunes whatever the scores do; None where nobody has said one."""
+        """The share of the run that it prunes for any scores; None where none was set."""
         return None
 
     def check_batches(self, batches: int) -> None:

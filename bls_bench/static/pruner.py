@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class StaticPruner(Pruner):
-    """Trains every epoch on the same int((1 - target) * N + 1/2) samples, shuffled anew.
+    """Trains every epoch on the same int((1 - target) * N + 1/2) samples, in a new order.
 
     target: share of the samples left out, in [0, 1).
     balanced: choose the same share of every class, class by class, instead of among all samples at once.

@@ -1,4 +1,4 @@
-"""The errors that a user can mend: printed as one line, without a traceback, exit code 2."""
+"""Errors in the user's input: printed as one line, without a traceback, exit code 2."""
 
 
 class InputError(ValueError):

@@ -190,7 +190,7 @@ class Handler(Dataset):
         """Say that the batch in hand, or what has had no loss of it, gets none.
 
         A batch that is read and neither updated nor skipped is refused at the next `update`, since a loop
-        that reads ahead looks just so. Does nothing where all that was read is updated.
+        that reads ahead looks the same. Does nothing where all that was read is updated.
         """
         running = self._current()
         if running is None:

@@ -34,7 +34,7 @@ class SoundDataset(Dataset):
     """Sounds with a class each.
 
     shift: start each training sound at a random point of it, and put what was before at its end.
-    subset: keeps the first so many training sounds of every class.
+    subset: keeps at most this many training sounds per class, the first ones.
     """
 
     gives: ClassVar[frozenset[str]] = frozenset({"sound", "classes"})

@@ -48,7 +48,7 @@ class TextDataset(Dataset):
     """Texts with a class each.
 
     tokenizer: a folder with one that transformers saved; null: one is trained on the training texts, of
-    `vocabulary` tokens. subset: keeps the first so many training texts of every class.
+    `vocabulary` tokens. subset: keeps at most this many training texts per class, the first ones.
     """
 
     gives: ClassVar[frozenset[str]] = frozenset({"text", "classes"})
