@@ -117,9 +117,8 @@ def _spared(result: dict[str, Any], epochs: int | None) -> int:
 
 
 def _samples(result: dict[str, Any], epochs: int | None) -> str:
-    spared = _spared(result, epochs)
-    text = f"{result['samples_trained']:,} trained on"
-    return f"{text}, {spared:,} of {spared + result['samples_trained']:,} saved" if spared > 0 else text
+    spared, text = _spared(result, epochs), f"{result['samples_trained']:,} trained on"
+    return f"{text}, {spared:,} of {result['num_samples'] * (epochs or 0):,} saved" if spared > 0 else text
 
 
 def _seconds(result: dict[str, Any], epochs: int | None, device: str) -> str:
