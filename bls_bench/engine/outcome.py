@@ -11,7 +11,7 @@ from bls_bench.config.run import Config
 from bls_bench.pruning.state import PruningState
 from bls_bench.pruning.visits import Visits
 from bls_bench.records.run import Record
-from bls_bench.records.schema import Metric
+from bls_bench.records.schema import Metric, metrics
 from bls_bench.system.clock import totals
 
 
@@ -82,14 +82,14 @@ def report(what: str, result: dict[str, Any], config: Config, record: Record) ->
     place = f"record: {record.path}" if archive is None else f"archive: {archive}, run {config.key}"
     found = ", ".join(
         f"{one.name} {one.text(result[f'{one.name}_last'])} (best {one.text(result[f'{one.name}_best'])})"
-        for one in config.task.metrics
+        for one in metrics(result)
     )
     print(
         f"{what}: {found}, pruned {result['pruned_percent']:.1f}%{expected and f' ({expected})'}, "
         f"training took {result['train_seconds']:.1f} s\n"
         f"{place}"
     )
-    root, made_with = config.resolved["dataset"].get("root"), record.data_root()
+    root, made_with = config.resolved["dataset"].get("root"), record.recorded().get("dataset", {}).get("root")
     if made_with is not None and root != made_with:
         print(f"note: it was made with dataset.root={made_with}; take another records= if that is other data")
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from lightning_fabric import Fabric
+from omegaconf import OmegaConf
 
-from bls_bench.config.run import Config
+from bls_bench.config.run import Config, load
 from bls_bench.engine import checkpoint
 from bls_bench.engine.devices import make_fabric
 from bls_bench.engine.loop import Engine
@@ -42,6 +43,8 @@ def run(config: Config, experiment: str | None = None) -> dict[str, Any]:
             raise InputError(error)
         if finished and finished["status"] == "finished":
             if record:
+                if config.root.archive is None:
+                    _mend_config(record, config)
                 report("already finished", finished, config, record)
             return finished
         result = _train(config, fabric, record, experiment)
@@ -55,16 +58,31 @@ def run(config: Config, experiment: str | None = None) -> dict[str, Any]:
 
 def _finished(record: Record, config: Config) -> dict[str, Any] | None:
     """Return the result of a run that is over; None where there is something to train, or to record."""
-    folder = config.root.archive
+    folder, result = config.root.archive, record.result()
+    over = result is not None and result["status"] == "finished"
+    if over:  # killed before it removed them
+        checkpoint.remove(record.checkpoint)
     if folder is None:
         lacks = config.trainer.save_losses and not record.losses.exists()
-        return None if lacks else record.result()
-    result = record.result()
-    if result and result["status"] == "finished":  # killed before it moved, or made without an archive
+        return None if lacks else result
+    if over:  # killed before it moved, or made without an archive
         record.move(folder)
     archive = Archive(folder)
     lacks = config.trainer.save_losses and not archive.losses(config.key).exists()
     return None if lacks else archive.result(config.key)
+
+
+def _mend_config(record: Record, config: Config) -> None:
+    """Write the values of a finished run again, and say so, where those that lie there are not its own."""
+    try:
+        if load(OmegaConf.create(record.recorded())).key == config.key:
+            return
+    except InputError:
+        pass
+    record.write_config()
+    print(
+        f"note: {record.path / 'config.yaml'} was not that of the run: it is written again, from this command"
+    )
 
 
 def _train(config: Config, fabric: Fabric, record: Record | None, experiment: str | None) -> dict[str, Any]:
@@ -90,6 +108,7 @@ def _train(config: Config, fabric: Fabric, record: Record | None, experiment: st
             if record:
                 if weights is not None:
                     checkpoint.save(record.model, weights)
+                    checkpoint.previous(record.model).unlink(missing_ok=True)  # of a run killed just here
                 engine.learner.show(data, record.path)
                 tracker.show(record.pictures())
                 record.finish(result)
