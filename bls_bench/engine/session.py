@@ -80,9 +80,8 @@ def _mend_config(record: Record, config: Config) -> None:
     except InputError:
         pass
     record.write_config()
-    print(
-        f"note: {record.path / 'config.yaml'} was not that of the run: it is written again, from this command"
-    )
+    path = record.path / "config.yaml"
+    print(f"note: {path} was not that of the run: it is written again, from this command")
 
 
 def _train(config: Config, fabric: Fabric, record: Record | None, experiment: str | None) -> dict[str, Any]:

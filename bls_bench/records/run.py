@@ -170,9 +170,7 @@ def _lines(file: Path) -> list[dict[str, Any]]:
     try:
         return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     except (OSError, ValueError):
-        raise InputError(
-            f"{file} is missing or damaged: delete {file.parent} to train the run again"
-        ) from None
+        raise InputError(f"{file} is missing or damaged: delete {file.parent} to train again") from None
 
 
 def environment(device: str, processes: int) -> dict[str, Any]:

@@ -80,9 +80,7 @@ def test_a_written_config_is_read_as_that_of_its_run(group, option):
         lambda path: path.write_bytes(path.read_bytes().replace(b"finished", b"fini\xe9hed")),
         lambda path: path.write_text(path.read_text().replace("pruned_percent", "pruned")),
         lambda path: path.write_text(path.read_text().replace('"key": "', '"key": "f')),
-        lambda path: path.write_text(
-            path.read_text().replace('"train_seconds": ', '"train_seconds": NaN, "x": ')
-        ),
+        lambda path: path.write_text(path.read_text().replace('"train_seconds"', '"epochs": NaN, "x"')),
         lambda path: path.write_text(path.read_text()[:100]),
         lambda path: path.write_text(""),
     ],
@@ -91,9 +89,7 @@ def test_a_damaged_result_is_named_and_left(spoil, finished):
     folder, config = finished
     spoil(folder / "result.json")
     left = (folder / "result.json").read_bytes()
-    with pytest.raises(
-        InputError, match=r"result\.json is not a whole result of schema 2: delete it"
-    ) as caught:
+    with pytest.raises(InputError, match="result.json is not a whole result of schema 2") as caught:
         run(config)
     assert "\n" not in str(caught.value)
     assert (folder / "result.json").read_bytes() == left
@@ -179,9 +175,7 @@ def test_a_flipped_bit_of_saved_weights_is_seen(finished):
     content = bytearray((folder / "model.pt").read_bytes())
     content[len(content) // 2] ^= 1
     (folder / "model.pt").write_bytes(content)
-    with pytest.raises(
-        InputError, match=r"model\.pt cannot be read as a state dict: its checksum does not fit"
-    ):
+    with pytest.raises(InputError, match="model.pt cannot be read .*: its checksum does not fit"):
         weights_of("resnet18", str(folder / "model.pt"))
 
 
