@@ -14,6 +14,7 @@ from bls_bench.engine.devices import make_fabric
 from bls_bench.engine.loop import Engine
 from bls_bench.engine.outcome import announce, report
 from bls_bench.engine.scoring import prepare
+from bls_bench.engine.shortage import explained
 from bls_bench.pruning.checks import NonFiniteLossError
 from bls_bench.records.archive import Archive
 from bls_bench.records.run import Record
@@ -25,7 +26,8 @@ from bls_bench.system.stopping import Interrupted, StopSignal
 def run(config: Config, experiment: str | None = None) -> dict[str, Any]:
     """Train one run, or go on with it, and return its result; a finished one is returned as it is.
 
-    Raises InputError for what the user can mend, NonFiniteLossError, and Interrupted after a signal.
+    Raises InputError for what the user can mend, NonFiniteLossError, ResourceError where memory or a process
+    is gone, and Interrupted after a signal.
     """
     fabric = make_fabric(config.trainer)
     record = None
@@ -51,6 +53,11 @@ def run(config: Config, experiment: str | None = None) -> dict[str, Any]:
         if record and config.root.archive is not None:
             record.move(config.root.archive)
         return result
+    except (RuntimeError, MemoryError) as failure:
+        told = explained(failure, config.trainer)
+        if told is None:
+            raise
+        raise told from failure
     finally:
         if record:
             record.close()
