@@ -126,4 +126,4 @@ def test_runs_that_are_killed_and_started_again_are_equal_to_the_bit(task, proce
         assert same_weights(tmp_path / records, tmp_path / "whole")
         assert (folder / "losses.npy").read_bytes() == (whole / "losses.npy").read_bytes()
         assert {path.name for path in folder.iterdir()} == {path.name for path in whole.iterdir()}
-    print(f"\n{task}, {processes} process(es): {kills} kills of {runs} runs, all equal to the bit")
+        print(f"\n{task}, {processes} process(es): {kills} kills, {runs} runs equal to the bit", flush=True)

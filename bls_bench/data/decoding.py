@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.TiffImagePlugin import TiffImageFile
 
 from bls_bench.system.errors import InputError
 from bls_bench.system.processes import process_rank
@@ -76,7 +77,7 @@ def tell_depth(paths: Sequence[str]) -> None:
                 if not is_deep(image) or image.mode == "F":
                     continue
                 values, top = _values(image)
-        except Exception:
+        except Exception:  # as many kinds as there are formats
             continue
         dark = f"; its own end at {values.max()}" if values.max() < top / 8 else ""
         print(f"{path} has more than 8 bits: such images are scaled from 0 ... {top} to 0 ... 255{dark}")
@@ -87,7 +88,7 @@ def _values(image: Image.Image) -> tuple[np.ndarray, int]:
     """Return the values of a channel and the largest that its type holds. Raises ValueError for floats."""
     if image.mode == "F":
         raise ValueError("it holds floating-point numbers, whose range nothing tells: convert it")
-    values, tags = np.asarray(image), dict(getattr(image, "tag_v2", {}))
+    values, tags = np.asarray(image), dict(image.tag_v2) if isinstance(image, TiffImageFile) else {}
     if LARGEST in tags:
         return values, int(np.max(tags[LARGEST]))
     # Pillow brings every other format to 16 bits.

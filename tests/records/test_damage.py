@@ -15,7 +15,7 @@ from bls_bench.records.run import Record
 from bls_bench.system import durable
 from bls_bench.system.errors import InputError
 from bls_bench.tasks.weights import weights_of
-from tests.config.options import OPTIONS, fitting
+from tests.config.options import TASKS, fitting
 from tests.helpers import TINY, make_config, metrics, train, without_times
 
 
@@ -63,14 +63,14 @@ def test_a_config_that_is_not_the_runs_is_written_again_and_that_is_told(spoil, 
     assert "note:" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("group", "option"), OPTIONS)
-def test_a_written_config_is_read_as_that_of_its_run(group, option):
+@pytest.mark.parametrize("task", TASKS)
+def test_a_written_config_is_read_as_that_of_its_run(task):
     """What `config.yaml` holds makes the same key again, whatever the run."""
     from omegaconf import OmegaConf
 
     from bls_bench.config.run import load
 
-    _, config = fitting(group, option)
+    _, config = fitting("task", task)
     assert load(OmegaConf.create(config.resolved)).key == config.key
 
 
