@@ -22,6 +22,17 @@ test: setup ## run the tests, but for the long ones
 test-slow: setup ## run the long tests
 	$(BIN)/python -m pytest -n auto --dist worksteal -m slow
 
+# A kill takes about a quarter of a minute on two cores; SEED draws other moments and values.
+KILLS ?= 100
+SEED ?= 0
+test-faults: export BLS_BENCH_FAULT_KILLS = $(KILLS)
+test-faults: export BLS_BENCH_FAULT_SEED = $(SEED)
+test-faults: export BLS_BENCH_FAULT_VALUES = 300
+test-faults: setup ## damage whatever can be damaged: KILLS=100 killed runs, 300 values, folders, records
+	$(BIN)/python -m pytest -s tests/test_kills.py tests/config/test_any_value.py tests/data/test_zoo.py \
+		tests/records/test_damage.py tests/engine/test_sealed.py tests/engine/test_shortage.py \
+		tests/library/test_any_state.py
+
 lint: setup ## check format, style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -76,4 +87,4 @@ bench: setup ## time the bookkeeping beside torch's own sampler, some minutes
 bench-train: setup ## time training beside a plain PyTorch loop, and what pruning saves of it, some minutes
 	$(BIN)/python scripts/bench_train.py
 
-.PHONY: help setup demo test test-slow lint tables reference docs bench bench-train $(TABLES)
+.PHONY: help setup demo test test-slow test-faults lint tables reference docs bench bench-train $(TABLES)

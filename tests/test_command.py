@@ -335,6 +335,31 @@ def test_bad_input_is_one_line_exit_code_two_and_nothing_written(arguments, mess
     assert (tmp_path / "file").read_text() == "kept"
 
 
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"_target_: [1,\n", "line 2"),
+        (b"_target_: seta\n\tx: 1\n", "line 2"),
+        (b"_target_: seta\n# caf\xe9\n", "line 2"),
+        (b"_target_: seta\nx: !!python/name:os.system\n", "line 2"),
+        (b"_target_: seta\nx: !mine 1\n", "line 2"),
+        (b"_target_: seta\n_target_: seta\n", "line 2"),
+        (b"_target_: se\0ta\n", "position 1"),
+        (b"- seta\n", "pruner must be a group of settings, got ['seta']"),
+        (b"", "pruner._target_ must be one of"),
+    ],
+)
+def test_a_config_file_of_ones_own_that_is_no_config_is_named(content, line, here, tmp_path):
+    folder = tmp_path / "mine" / "pruner"
+    folder.mkdir(parents=True)
+    (folder / "own.yaml").write_bytes(content)
+    code, out, err = here("--config-dir", "mine", "pruner=own", "logger=none")
+    assert (code, out) == (2, "")
+    assert re.fullmatch(r"error: .*\n", err), err
+    assert line in err
+    assert "own.yaml" in err or line.startswith("pruner")
+
+
 def test_an_image_that_cannot_be_decoded_is_named(here, tmp_path):
     for split in ("train", "test"):
         for name in ("a", "b"):

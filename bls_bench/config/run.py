@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     import torch
 
 
+# The groups whose values others take over: what is wrong with one is told of the key that was given.
+FIRST = ("task", "model")
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
     """The parts of a run, each built from its group, and `resolved`, the plain values they came from."""
@@ -85,7 +89,8 @@ def load(cfg: DictConfig, typed: Collection[str] = ()) -> Config:
         nodes[group] = node
     resolved["trainer"], trainer = made(Trainer, nodes.pop("trainer"), "trainer.")
     parts: dict[str, Any] = {}
-    for group, node in nodes.items():
+    for group in (*FIRST, *(group for group in nodes if group not in FIRST)):
+        node = nodes[group]
         cls = resolve(group, node.get("_target_"), root.plugins)
         foreign = node if group in typed or f"{group}._target_" in typed else {}
         droppable = {key for key in foreign if f"{group}.{key}" not in typed}

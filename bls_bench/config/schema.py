@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Collection
 from typing import Any
 
@@ -63,7 +64,8 @@ class Trainer(Part):
     def __post_init__(self) -> None:
         if (self.epochs is None) == (self.steps is None):
             raise ValueError(
-                f"epochs={_word(self.epochs)} and steps={_word(self.steps)}: give one, and null for the other"
+                f"epochs={_word(self.epochs)} and trainer.steps={_word(self.steps)}: give one, and null for "
+                "the other"
             )
         length = "steps" if self.epochs is None else "epochs"
         for name in (length, "batch_size", "accumulate", "eval_every"):
@@ -129,6 +131,9 @@ def made(
     values = _values(cls, node, prefix)
     try:
         part = cls(**values)
+        for name, value in values.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"{name} must be a finite number, got {value}")
         # As the part has them: it may have put an actual value in the place of a word for it.
         return {name: getattr(part, name) for name in values}, part
     except (ValueError, OverflowError) as error:

@@ -231,6 +231,7 @@ class Engine:
             "history": self.history,
         }
         if record:
+            record.restore()
             checkpoint.save(record.checkpoint, content)
         self.fabric.barrier()
 

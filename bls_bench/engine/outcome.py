@@ -12,7 +12,7 @@ from bls_bench.engine.live import duration
 from bls_bench.pruning.state import PruningState
 from bls_bench.pruning.visits import Visits
 from bls_bench.records.run import Record
-from bls_bench.records.schema import Metric
+from bls_bench.records.schema import Metric, metrics
 from bls_bench.system.clock import totals
 
 
@@ -87,7 +87,7 @@ def report(
     expected = expectation(config, epochs or result["epochs"])
     found = ", ".join(
         f"{one.name} {one.text(result[one.last])} (best {one.text(result[one.top])})"
-        for one in config.task.metrics
+        for one in metrics(result)
     )
     rows = {
         "samples": _samples(result, epochs),
@@ -100,7 +100,7 @@ def report(
         *(f"  {name:<9}{text}" for name, text in rows.items() if text),
         sep="\n",
     )
-    root, made_with = config.resolved["dataset"].get("root"), record.data_root()
+    root, made_with = config.resolved["dataset"].get("root"), record.recorded().get("dataset", {}).get("root")
     if made_with is not None and root != made_with:
         print(f"note: it was made with dataset.root={made_with}; choose another records= for other data")
 

@@ -8,13 +8,15 @@ from types import MappingProxyType
 from typing import Any
 
 from lightning_fabric import Fabric
+from omegaconf import OmegaConf
 
-from bls_bench.config.run import Config
+from bls_bench.config.run import Config, load
 from bls_bench.engine import checkpoint
 from bls_bench.engine.devices import make_fabric
 from bls_bench.engine.loop import Engine
 from bls_bench.engine.outcome import announce, report
 from bls_bench.engine.scoring import prepare
+from bls_bench.engine.shortage import explained
 from bls_bench.pruning.checks import NonFiniteLossError
 from bls_bench.records.archive import Archive
 from bls_bench.records.run import Record
@@ -31,7 +33,8 @@ def run(config: Config, choices: Mapping[str, str | None] = NONE, following: str
     choices: the options chosen for the groups, as typed, for the logger. following: the command to try
     next, for the terminal.
 
-    Raises InputError for a mistake in the input, NonFiniteLossError, and Interrupted after a signal.
+    Raises InputError for what the user can mend, NonFiniteLossError, ResourceError where memory or a process
+    is gone, and Interrupted after a signal.
     """
     fabric = make_fabric(config.trainer)
     record = None
@@ -49,12 +52,19 @@ def run(config: Config, choices: Mapping[str, str | None] = NONE, following: str
             raise InputError(error)
         if finished and finished["status"] == "finished":
             if record:
+                if config.root.archive is None:
+                    _mend_config(record, config)
                 report("already finished", finished, config, record, fabric.device.type, following)
             return finished
         result = _train(config, fabric, record, choices, following)
         if record and config.root.archive is not None:
             record.move(config.root.archive)
         return result
+    except (RuntimeError, MemoryError) as failure:
+        told = explained(failure, config.trainer)
+        if told is None:
+            raise
+        raise told from failure
     finally:
         if record:
             record.close()
@@ -62,16 +72,30 @@ def run(config: Config, choices: Mapping[str, str | None] = NONE, following: str
 
 def _finished(record: Record, config: Config) -> dict[str, Any] | None:
     """Return the result of a run that is over; None where there is something to train, or to record."""
-    folder = config.root.archive
+    folder, result = config.root.archive, record.result()
+    over = result is not None and result["status"] == "finished"
+    if over:  # killed before it removed them
+        checkpoint.remove(record.checkpoint)
     if folder is None:
         lacks = config.trainer.save_losses and not record.losses.exists()
-        return None if lacks else record.result()
-    result = record.result()
-    if result and result["status"] == "finished":  # killed before it moved, or made without an archive
+        return None if lacks else result
+    if over:  # killed before it moved, or made without an archive
         record.move(folder)
     archive = Archive(folder)
     lacks = config.trainer.save_losses and not archive.losses(config.key).exists()
     return None if lacks else archive.result(config.key)
+
+
+def _mend_config(record: Record, config: Config) -> None:
+    """Write the values of a finished run again, and say so, where those that lie there are not its own."""
+    try:
+        if load(OmegaConf.create(record.recorded())).key == config.key:
+            return
+    except InputError:
+        pass
+    record.write_config()
+    path = record.path / "config.yaml"
+    print(f"note: {path} was not that of the run: it is written again, from this command")
 
 
 def _train(
@@ -112,6 +136,7 @@ def _train(
             if record:
                 if weights is not None:
                     checkpoint.save(record.model, weights)
+                    checkpoint.previous(record.model).unlink(missing_ok=True)  # of a run killed just here
                 engine.learner.show(data, record.path)
                 tracker.show(record.pictures())
                 record.finish(result)

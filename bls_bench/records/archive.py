@@ -219,5 +219,8 @@ def _copy(source: Path, target: Path) -> None:
     """Copy a file by rename, so that it is never seen half written."""
     target.parent.mkdir(exist_ok=True)
     temporary = target.with_suffix(".tmp")
-    shutil.copyfile(source, temporary)
-    temporary.replace(target)
+    try:
+        shutil.copyfile(source, temporary)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
