@@ -8,7 +8,7 @@ from typing import Any
 from lightning_fabric import Fabric
 
 from bls_bench.config.run import Config
-from bls_bench.engine import checkpoint
+from bls_bench.engine import checkpoint, looking
 from bls_bench.engine.devices import make_fabric
 from bls_bench.engine.loop import Engine
 from bls_bench.engine.outcome import announce, report
@@ -56,6 +56,8 @@ def run(config: Config, experiment: str | None = None) -> dict[str, Any]:
 def _finished(record: Record, config: Config) -> dict[str, Any] | None:
     """Return the result of a run that is over; None where there is something to train, or to record."""
     folder = config.root.archive
+    if config.trainer.look and not record.look.exists():
+        return None
     if folder is None:
         lacks = config.trainer.save_losses and not record.losses.exists()
         return None if lacks else record.result()
@@ -91,6 +93,10 @@ def _train(config: Config, fabric: Fabric, record: Record | None, experiment: st
                 if weights is not None:
                     checkpoint.save(record.model, weights)
                 engine.learner.show(data, record.path)
+                if engine.trace is not None:
+                    about = looking.about(config, result, engine.history)
+                    engine.trace.history().write(record.look, about)
+                    print(f"page: {looking.draw(record.look, config, data)}")
                 tracker.show(record.pictures())
                 record.finish(result)
                 checkpoint.remove(record.checkpoint)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,19 @@ class Facts:
     mean: np.ndarray
     spread: np.ndarray
     excess: np.ndarray
+
+    def take(self, order: np.ndarray) -> Facts:
+        """Return those of some samples, in an order."""
+        return Facts(*(getattr(self, field.name)[order] for field in fields(self)))
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch: its number, the scores (N,) float32 after it, and whom it trained on, (N,) bool."""
+
+    number: int
+    scores: np.ndarray
+    kept: np.ndarray
 
 
 def facts_of(history: History) -> Facts:

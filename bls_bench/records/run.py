@@ -68,6 +68,11 @@ class Record:
     def losses(self) -> Path:
         return self.path / "losses.npy"
 
+    @property
+    def look(self) -> Path:
+        """What each epoch did with each sample, with `trainer.look=true`."""
+        return self.path / "look.npz"
+
     def pictures(self) -> list[Path]:
         """Return what the task has drawn at the end of the run, PNG files."""
         return sorted(self.path.glob("*.png"))
