@@ -24,6 +24,7 @@ def about(config: Config, result: dict[str, Any], lines: Sequence[dict[str, Any]
     lines: the metrics of its epochs.
     """
     parts = {group: config.resolved[group]["_target_"] for group in ("task", "model", "pruner", "scorer")}
+    parts["model"] = config.resolved["model"].get("name", parts["model"])
     known = [line["score_loss_spearman"] for line in lines if line["score_loss_spearman"] is not None]
     facts = {
         **parts,

@@ -23,7 +23,8 @@ QUALITY = 80
 # Samples that are taken at once where nothing is a picture.
 AT_ONCE = 32
 LONGEST_TEXT, LONGEST_SOUND = 600, 5.0
-PEAKS = 120
+# Of a sound whose loudness is drawn.
+PARTS = 120
 
 # Shows samples, one after the other as they are asked for.
 Show = Callable[[Sequence[int]], Iterable[Shown]]
@@ -93,7 +94,7 @@ def _cut(text: str) -> str:
 
 
 def _sound(one: Shown) -> list[str] | None:
-    """Return a WAV file of the first seconds, and the outline of the wave: PEAKS uint8, of the full swing."""
+    """Return a WAV file of the first seconds, and how loud they are: PARTS uint8, 255 for the loudest."""
     if one.wave is None:
         return None
     values = one.wave[: int(LONGEST_SOUND * one.rate)]
@@ -101,9 +102,9 @@ def _sound(one: Shown) -> list[str] | None:
     with wave.open(file, "wb") as writer:
         writer.setparams((1, 2, one.rate, len(values), "NONE", ""))
         writer.writeframes(values.astype("<i2").tobytes())
-    loud = np.abs(values.astype(np.int32))
-    peaks = [part.max(initial=0) for part in np.array_split(loud, PEAKS)]
-    outline = np.ceil(np.array(peaks) * (255 / 32768)).clip(0, 255).astype(np.uint8)
+    squares = np.square(values.astype(np.float64))
+    loud = np.sqrt([part.mean() if len(part) else 0.0 for part in np.array_split(squares, PARTS)])
+    outline = (255 * loud / max(loud.max(), 1.0)).astype(np.uint8)
     return [encoded(file.getvalue()), encoded(outline.tobytes())]
 
 

@@ -89,11 +89,11 @@ function picture(at, card) {
 }
 
 function sound([file, outline], card) {
-  const canvas = element("canvas", card), peaks = bytes(outline), pen = canvas.getContext("2d");
-  canvas.width = peaks.length * 2;
+  const canvas = element("canvas", card), loud = bytes(outline), pen = canvas.getContext("2d");
+  canvas.width = loud.length * 2;
   canvas.height = 64;
   pen.fillStyle = "#2a6fb0";
-  peaks.forEach((peak, i) => pen.fillRect(2 * i, 32 - peak / 8, 1.5, Math.max(peak / 4, 1)));
+  loud.forEach((value, i) => pen.fillRect(2 * i, 32 - value / 8, 1.5, Math.max(value / 4, 1)));
   const player = element("audio", card);
   player.controls = true;
   player.preload = "none";
@@ -112,7 +112,8 @@ function card(row, parent) {
   element("div", made, `sample ${number[row]}`);
   element("div", made, `trained on ${times[row]} of ${data.epochs}`);
   element("div", made, `score ${short(mean[row])} ± ${short(spread[row])}`);
-  if (absent[row]) element("div", made, `absent up to ${absent[row]} in a row`);
+  if (chosen.epoch !== null) element("div", made, `now ${short(epochOf(chosen.epoch).scores[row])}`);
+  if (absent[row]) element("div", made, `absent for up to ${absent[row]}`);
 }
 
 function cards(rows, parent) {
@@ -171,7 +172,7 @@ function drawAlike() {
 const BLUE = [42, 111, 176], ORANGE = [214, 106, 30], PALE = [190, 205, 222];
 const rgb = (colour) => `rgb(${colour.join(",")})`;
 const mixed = (share) => PALE.map((from, i) => Math.round(from + (BLUE[i] - from) * share));
-const MARGIN = { left: 52, right: 12, top: 8, bottom: 34 };
+const MARGIN = { left: 66, right: 12, top: 8, bottom: 34 };
 
 // An axis over values: where each lies in [0, 1], logarithmic where they span far and are all above 0.
 function axisOf(values) {
@@ -338,7 +339,7 @@ function show(rows) {
     const counts = new Map();
     for (const i of rows) counts.set(target[i], (counts.get(target[i]) || 0) + 1);
     const top = [...counts].sort((a, b) => b[1] - a[1]).slice(0, 6);
-    words.push(top.map(([one, some]) => `${data.classes[one]} ${some}`).join(", "));
+    words.push(top.map(([one, some]) => `${some} of ${data.classes[one]}`).join(", "));
   }
   const first = [];
   for (const wanted of [true, false]) {
@@ -378,7 +379,8 @@ function begin() {
   data.chosen.forEach((one, at) => { element("option", byId("epoch"), one.number + 1).value = at; });
   byId("class").addEventListener("change", (event) => { chosen.target = event.target.value === "" ? null : +event.target.value; draw(); });
   byId("epoch").addEventListener("change", (event) => { chosen.epoch = event.target.value === "" ? null : +event.target.value; draw(); });
-  window.addEventListener("resize", draw);
+  let width = window.innerWidth;
+  window.addEventListener("resize", () => { if (window.innerWidth !== width) { width = window.innerWidth; draw(); } });
   drawAlike();
   draw();
 }
