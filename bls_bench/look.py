@@ -8,10 +8,10 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from bls_bench.config.run import load
+from bls_bench.gallery import KEPT
 from bls_bench.refusals import EXPECTED, tell
 from bls_bench.system.errors import InputError
 
-KEPT = "look.npz"
 HELP = """usage: python -m bls_bench.look records=DIR
 
 Writes DIR/look.html, one file to open in a browser: which samples were trained on how often, with which

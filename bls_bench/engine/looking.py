@@ -10,12 +10,11 @@ import torch
 
 from bls_bench.config.run import Config
 from bls_bench.data.base import Data
+from bls_bench.gallery import PAGE
 from bls_bench.gallery.history import read
 from bls_bench.gallery.page import About, write
 from bls_bench.gallery.shown import Shown
 from bls_bench.system.errors import InputError
-
-PAGE = "look.html"
 
 
 def about(config: Config, result: dict[str, Any], lines: Sequence[dict[str, Any]]) -> dict[str, Any]:

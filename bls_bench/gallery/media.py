@@ -30,8 +30,8 @@ PARTS = 120
 Show = Callable[[Sequence[int]], Iterable[Shown]]
 
 
-def collected(show: Show, order: np.ndarray, budget: int = BUDGET) -> dict[str, Any]:
-    """Return what JSON can hold of the first samples in `order`, as many as fit `budget` characters.
+def collected(show: Show, order: np.ndarray) -> dict[str, Any]:
+    """Return what JSON can hold of the first samples in `order`, as many as fit BUDGET characters.
 
     cell: pixels of a thumbnail, 0 without. columns: thumbnails in a row of a sheet, and rows. sheets: JPEG files
     in base64, filled row by row. labels, texts and sounds (a WAV file in base64 and its outline, or null): one
@@ -55,7 +55,7 @@ def collected(show: Show, order: np.ndarray, budget: int = BUDGET) -> dict[str, 
             "sounds": [_sound(one) for one in chunk],
         }
         used += len(json.dumps(part))
-        if used > budget:
+        if used > BUDGET:
             break
         for name, values in part.items():
             media[name] += values

@@ -110,7 +110,7 @@ function card(row, parent) {
   const label = at >= 0 && media.labels[at] ? media.labels[at] : target ? data.classes[target[row]] : "";
   element("b", made, label);
   element("div", made, `sample ${number[row]}`);
-  element("div", made, `trained on ${times[row]} of ${data.epochs}`);
+  element("div", made, `trained ${times[row]} of ${data.epochs}`);
   element("div", made, `score ${short(mean[row])} ± ${short(spread[row])}`);
   if (chosen.epoch !== null) element("div", made, `now ${short(epochOf(chosen.epoch).scores[row])}`);
   if (absent[row]) element("div", made, `absent for up to ${absent[row]}`);

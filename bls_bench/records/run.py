@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
+from bls_bench.gallery import KEPT
 from bls_bench.records.archive import Archive, Archived, columns
 from bls_bench.records.schema import SCHEMA
 from bls_bench.system import durable
@@ -71,7 +72,7 @@ class Record:
     @property
     def look(self) -> Path:
         """What each epoch did with each sample, with `trainer.look=true`."""
-        return self.path / "look.npz"
+        return self.path / KEPT
 
     def pictures(self) -> list[Path]:
         """Return what the task has drawn at the end of the run, PNG files."""
