@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
 import numpy as np
@@ -37,12 +37,18 @@ def of_epoch(epoch: Epoch) -> Iterator[np.ndarray]:
 
 
 def ordered(facts: Facts, epochs: Sequence[Epoch], targets: np.ndarray | None) -> np.ndarray:
-    """Return all N samples, those of lists first: the first of every list, the second of every list, ..."""
+    """Return all N samples: those of the lists of the run, then those of epochs and classes, then the others."""
     everyone = np.ones(len(facts.times), dtype=bool)
-    groups = [of_run(facts, everyone), *map(of_epoch, epochs)]
+    parts = [*map(of_epoch, epochs)]
     if targets is not None:
-        groups += [of_run(facts, targets == target) for target in np.unique(targets)]
-    columns = [np.pad(one, (0, LENGTH - len(one)), constant_values=-1) for one in chain(*groups)]
-    table = np.stack(columns, 1)
-    listed = np.concatenate([table[table >= 0], np.arange(len(everyone))])
+        parts += [of_run(facts, targets == target) for target in np.unique(targets)]
+    listed = np.concatenate(
+        [_in_turn(of_run(facts, everyone)), _in_turn(chain(*parts)), np.arange(len(everyone))]
+    )
     return listed[np.sort(np.unique(listed, return_index=True)[1])]
+
+
+def _in_turn(lists: Iterable[np.ndarray]) -> np.ndarray:
+    """Return the first sample of every list, then the second of every list, and so on."""
+    table = np.stack([np.pad(one, (0, LENGTH - len(one)), constant_values=-1) for one in lists], 1)
+    return table[table >= 0]

@@ -21,8 +21,8 @@ BUDGET = 8_500_000
 THUMBNAIL, SHEET = 128, 1024
 QUALITY = 80
 # Samples that are taken at once where nothing is a picture.
-AT_ONCE = 32
-LONGEST_TEXT, LONGEST_SOUND = 600, 5.0
+AT_ONCE = 8
+LONGEST_TEXT, LONGEST_SOUND = 600, 3.0
 # Of a sound whose loudness is drawn.
 PARTS = 120
 
