@@ -14,8 +14,8 @@ from bls_bench.system.errors import InputError
 
 HELP = """usage: python -m bls_bench.look records=DIR
 
-Writes DIR/look.html, one file to open in a browser: which samples were trained on how often, with which
-scores. DIR is the record of a run that was trained with trainer.look=true, or a folder with one such record."""
+Writes look.html into the record, one file to open in a browser: which samples were trained on how often, and
+their scores. DIR is the record of a run trained with trainer.look=true, or a folder with one such record."""
 
 
 def main() -> None:

@@ -37,7 +37,7 @@ def of_epoch(epoch: Epoch) -> Iterator[np.ndarray]:
 
 
 def ordered(facts: Facts, epochs: Sequence[Epoch], targets: np.ndarray | None) -> np.ndarray:
-    """Return all N samples: those of the lists of the run, then those of epochs and classes, then the others."""
+    """Return all N samples: those of lists of the run, then those of epochs and classes, then the others."""
     everyone = np.ones(len(facts.times), dtype=bool)
     parts = [*map(of_epoch, epochs)]
     if targets is not None:

@@ -33,17 +33,25 @@ Show = Callable[[Sequence[int]], Iterable[Shown]]
 def collected(show: Show, order: np.ndarray) -> dict[str, Any]:
     """Return what JSON can hold of the first samples in `order`, as many as fit BUDGET characters.
 
-    cell: pixels of a thumbnail, 0 without. columns: thumbnails in a row of a sheet, and rows. sheets: JPEG files
-    in base64, filled row by row. labels, texts and sounds (a WAV file in base64 and its outline, or null): one
-    each for the first samples in `order`. alike: a number for each, the same for those whose picture, text or
-    sound is the same.
+    cell: pixels of a thumbnail, 0 without. columns: thumbnails in a row of a sheet, and rows. sheets: JPEG
+    files in base64, filled row by row. labels, texts and sounds (a WAV file in base64 and its outline, or
+    null): one each for the first samples in `order`. alike: a number for each, the same for those whose
+    picture, text or sound is the same.
     """
     found = iter(show(order.tolist()))
     ahead = list(islice(found, 1))
     cell = _cell(ahead)
     columns = SHEET // cell if cell else 0
     at_once = columns**2 or AT_ONCE
-    media: dict[str, Any] = {"cell": cell, "columns": columns, "sheets": [], "labels": [], "texts": [], "sounds": [], "alike": []}
+    media: dict[str, Any] = {
+        "cell": cell,
+        "columns": columns,
+        "sheets": [],
+        "labels": [],
+        "texts": [],
+        "sounds": [],
+        "alike": [],
+    }
     seen: dict[bytes, int] = {}
     used = 0
     while chunk := [*ahead, *islice(found, at_once - len(ahead))]:

@@ -29,7 +29,8 @@ function drag(id, x0, x1, y0, y1) {
       clientX: box.left + x * box.width, clientY: box.top + y * box.height }));
   }
 }
-const numbers = (parent) => [...parent.querySelectorAll("figure")].map((one) => +one.textContent.match(/sample (\\d+)/)[1]);
+const number_of = (figure) => +figure.textContent.match(/sample (\\d+)/)[1];
+const numbers = (parent) => [...parent.querySelectorAll("figure")].map(number_of);
 const listed = () => Object.fromEntries([...document.querySelectorAll("#lists .list")]
   .map((one) => [one.querySelector("h2").textContent, numbers(one)]));
 log.run = listed();

@@ -240,8 +240,8 @@ class Handler(Dataset):
 
         show: what sample i looks like (`bls_bench.gallery.shown.Shown`), by default its number and class.
         targets: (N,) the class of each sample, classes: their names, where there are some.
-        Raises RuntimeError for a handler made without `look=True`, ValueError before an epoch has ended or for
-        targets of another length.
+        Raises RuntimeError for a handler made without `look=True`, ValueError before an epoch has ended or
+        for targets of another length.
         """
         return write_page(path, self.state, self.trace, show, targets, classes)
 
