@@ -11,6 +11,7 @@ from bls_bench.version import __version__
 # What one types, with its module and what it does. A module is imported only when its word is typed.
 COMMANDS = {
     "train": ("bls_bench.train", "train one model with one pruner, or a sweep of them"),
+    "look": ("bls_bench.look", "a page that shows which samples are pruned"),
     "tables": ("bls_bench.tables", "train and render the papers' tables"),
 }
 USAGE = "\n".join(

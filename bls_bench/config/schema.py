@@ -37,7 +37,8 @@ class Trainer(Part):
     ends with one. checkpoint_seconds: the least time between two checkpoints (one is always written on
     Ctrl-C and SIGTERM). timeout: seconds after which a process that waits for another, which hangs, gives
     up. save_model: keep the weights as model.pt. save_losses: keep the losses of every sample as
-    losses.npy, 8 bytes a sample and epoch.
+    losses.npy, 8 bytes a sample and epoch. look: end with look.html, a page of who was trained on and how
+    they were scored; it takes about 2 bytes a sample and epoch, in checkpoints too.
     """
 
     epochs: int | None
@@ -54,6 +55,7 @@ class Trainer(Part):
     timeout: float = unkeyed(1800.0)
     save_model: bool = unkeyed(True)
     save_losses: bool = unkeyed(False)
+    look: bool = unkeyed(False)
     steps: int | None = added(None, neutral=None)
 
     @property

@@ -24,6 +24,7 @@ from bls_bench.engine.parts import MeanParts
 from bls_bench.pruning.budget import run_length
 from bls_bench.pruning.selection import Batch, Selection
 from bls_bench.pruning.state import PruningState
+from bls_bench.pruning.trace import Trace
 from bls_bench.pruning.visits import Visits
 from bls_bench.records import loss_table
 from bls_bench.records.run import Record
@@ -38,7 +39,7 @@ class Engine:
     """Trains one model on one data set.
 
     state: of the pruning. learner: what learns. done: the steps of the open epoch already made.
-    history: the metrics of the finished epochs.
+    history: the metrics of the finished epochs. trace: what they did with each sample, if that is kept.
     """
 
     def __init__(self, config: Config, data: Data, fabric: Fabric) -> None:
@@ -60,6 +61,7 @@ class Engine:
             )
         except ValueError as error:
             raise InputError(f"pruner.{error}") from None
+        self.trace = Trace(len(data.train)) if config.trainer.look else None
         self.done = 0
         self.history: list[dict[str, Any]] = []
         self._absence, self._parts, self._clock = Absence(len(data.train)), MeanParts(), Clock()
@@ -111,6 +113,8 @@ class Engine:
             used = state.scores.clone()
             self._weights = selection.weights
             visits = state.end_epoch()
+        if self.trace is not None:
+            self.trace.note(visits, state.scores)
         if record and self.config.trainer.save_losses:
             loss_table.write(record.losses, epoch, state.num_epochs, state.num_samples, visits)
         with clock.time("eval"):
@@ -227,6 +231,7 @@ class Engine:
             "step": self.done,
             "parts": gathered(self._parts.state_dict(), self.fabric),
             "absence": self._absence.state_dict(),
+            "trace": self.trace and self.trace.state_dict(),
             "seconds": self._clock.seconds,
             "history": self.history,
         }
@@ -242,6 +247,11 @@ class Engine:
         of processes.
         """
         content = checkpoint.load(path, self.config.key, self.state.num_samples)
+        if self.trace is not None and not content.get("trace"):
+            raise InputError(
+                "trainer.look must be on from the first epoch: this run was begun without it, "
+                f"go on without it or delete {path.parent} to start afresh"
+            )
         states, rank = content["generators"], self.fabric.global_rank
         if len(states) != self.fabric.world_size:
             raise InputError(f"{path} was made by {len(states)} processes: go on with as many")
@@ -258,4 +268,6 @@ class Engine:
         self.done, self._clock.seconds = content["step"], content["seconds"]
         self._parts.load_state_dict(content["parts"][rank], self.fabric.device)
         self._absence.load_state_dict(content["absence"])
+        if self.trace is not None:
+            self.trace.load_state_dict(content["trace"])
         self.history = content["history"]

@@ -11,7 +11,7 @@ from lightning_fabric import Fabric
 from omegaconf import OmegaConf
 
 from bls_bench.config.run import Config, load
-from bls_bench.engine import checkpoint
+from bls_bench.engine import checkpoint, looking
 from bls_bench.engine.devices import make_fabric
 from bls_bench.engine.loop import Engine
 from bls_bench.engine.outcome import announce, report
@@ -76,6 +76,8 @@ def _finished(record: Record, config: Config) -> dict[str, Any] | None:
     over = result is not None and result["status"] == "finished"
     if over:  # killed before it removed them
         checkpoint.remove(record.checkpoint)
+    if config.trainer.look and not record.look.exists():
+        return None
     if folder is None:
         lacks = config.trainer.save_losses and not record.losses.exists()
         return None if lacks else result
@@ -138,6 +140,10 @@ def _train(
                     checkpoint.save(record.model, weights)
                     checkpoint.previous(record.model).unlink(missing_ok=True)  # of a run killed just here
                 engine.learner.show(data, record.path)
+                if engine.trace is not None:
+                    about = looking.about(config, result, engine.history)
+                    engine.trace.history().write(record.look, about)
+                    print(f"page: {looking.draw(record.look, config, data)}")
                 tracker.show(record.pictures())
                 record.finish(result)
                 checkpoint.remove(record.checkpoint)

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
+from bls_bench.gallery import KEPT
 from bls_bench.records.archive import Archive, Archived, columns
 from bls_bench.records.schema import SCHEMA, result_fault
 from bls_bench.system import durable
@@ -72,6 +73,11 @@ class Record:
     @property
     def losses(self) -> Path:
         return self.path / "losses.npy"
+
+    @property
+    def look(self) -> Path:
+        """What each epoch did with each sample, with `trainer.look=true`."""
+        return self.path / KEPT
 
     def pictures(self) -> list[Path]:
         """Return what the task has drawn at the end of the run, PNG files."""

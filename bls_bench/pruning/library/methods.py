@@ -13,17 +13,19 @@ from bls_bench.pruning.pruners.seta import SeTaPruner
 from bls_bench.pruning.scorers.bls import BatchLossScore
 from bls_bench.pruning.scorers.per_sample import PerSampleLoss
 from bls_bench.pruning.state import PruningState
+from bls_bench.pruning.trace import Trace
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset
 
 
 class Run(TypedDict, total=False):
-    """What every handler takes besides: a run counted in steps, losses that are not finite (`Handler`)."""
+    """What every handler takes besides, see `Handler`: a run counted in steps, what to keep, and so on."""
 
     num_steps: int | None
     batch_size: int | None
     on_nonfinite: str
+    look: bool
 
 
 class InfoBatch(Handler):
@@ -172,5 +174,6 @@ class BLS:
         handler.state = PruningState(
             old.num_samples, length, old.pruner, self.scorer, old.seed, on_nonfinite=old.on_nonfinite
         )
+        handler.trace = None if self.handler.trace is None else Trace(old.num_samples)
         handler._running = None
         return handler

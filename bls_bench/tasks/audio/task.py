@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -9,7 +10,10 @@ from bls_bench.pruning.signals import SIGNALS
 from bls_bench.tasks.base import Metric, Task
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from bls_bench.data.base import Data
+    from bls_bench.gallery.shown import Shown
     from bls_bench.tasks.classification.objective import Classifying
 
 
@@ -37,3 +41,8 @@ class Audio(Task):
         from bls_bench.tasks.classification.objective import Classifying
 
         return Classifying(data.info.num_classes, self.label_smoothing)
+
+    def shown(self, data: Data, indices: Tensor) -> Iterator[Shown]:
+        from bls_bench.tasks.audio.showing import sounds
+
+        return sounds(data, indices)

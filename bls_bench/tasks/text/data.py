@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from bls_bench.data.base import Data, Dataset, first_of_each_class
@@ -23,13 +25,14 @@ class Texts:
     """The `info` of texts.
 
     vocabulary: how many tokens there are. pad: the one that fills rows up. lengths: (N,) int64, the tokens
-    of each training and test text. classes: their names (none without).
+    of each training and test text. classes: their names (none without). words: returns the text of tokens.
     """
 
     vocabulary: int
     pad: int
     lengths: Tensor
     classes: tuple[str, ...] = ()
+    words: Callable[[Sequence[int]], str] = str
 
     @property
     def num_classes(self) -> int:
@@ -90,6 +93,7 @@ class TextDataset(Dataset):
                 pad=tokenizer.pad_token_id,
                 lengths=torch.cat([rows.lengths, test_rows.lengths]),
                 classes=classes,
+                words=partial(tokenizer.decode, skip_special_tokens=True),
             ),
             targets=targets[kept],
         )
