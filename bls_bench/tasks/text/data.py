@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 from bls_bench.data.base import Data, Dataset, first_of_each_class
 from bls_bench.data.columns import Column, Columns
@@ -93,7 +93,9 @@ class TextDataset(Dataset):
                 pad=tokenizer.pad_token_id,
                 lengths=torch.cat([rows.lengths, test_rows.lengths]),
                 classes=classes,
-                words=partial(tokenizer.decode, skip_special_tokens=True),
+                words=cast(
+                    "Callable[[Sequence[int]], str]", partial(tokenizer.decode, skip_special_tokens=True)
+                ),
             ),
             targets=targets[kept],
         )
