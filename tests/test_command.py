@@ -19,7 +19,7 @@ from bls_bench.config.run import load
 from bls_bench.train import following, main
 from bls_bench.version import __version__
 
-from .helpers import TINY, command, finish, metrics, torchrun, without_times
+from .helpers import TINY, command, exit_code, finish, metrics, torchrun, without_times
 
 ROOT = Path(__file__).parents[1]
 TINY_RESNET18 = ("dataset.subset=10", "trainer.epochs=2", "logger=none")
@@ -33,12 +33,7 @@ def here(tmp_path, monkeypatch, capsys):
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "argv", ["bls_bench.train", *arguments])
         capsys.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as ended:
-            code = ended.code or 0
-        return code, *capsys.readouterr()
+        return exit_code(main), *capsys.readouterr()
 
     return run
 

@@ -8,6 +8,8 @@ import pytest
 import bls_bench
 from bls_bench.command import COMMANDS, main
 
+from .helpers import exit_code
+
 
 @pytest.fixture
 def typed(monkeypatch, capsys):
@@ -15,12 +17,7 @@ def typed(monkeypatch, capsys):
 
     def run(*words):
         monkeypatch.setattr(sys, "argv", ["bls_bench", *words])
-        code = 0
-        try:
-            main()
-        except SystemExit as ended:
-            code = ended.code or 0
-        return code, *capsys.readouterr()
+        return exit_code(main), *capsys.readouterr()
 
     return run
 

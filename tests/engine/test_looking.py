@@ -9,7 +9,7 @@ from bls_bench import look
 from bls_bench.engine.session import run
 from bls_bench.gallery.history import read
 from bls_bench.system.errors import InputError
-from tests.helpers import BATCH_LOSS_TASK, TINY, make_config, stop_at, train, without_times
+from tests.helpers import BATCH_LOSS_TASK, TINY, exit_code, make_config, stop_at, train, without_times
 
 LOOK = ("trainer.look=true", "trainer.save_model=false", "pruner=bls_infobatch", "trainer.epochs=4")
 
@@ -26,12 +26,7 @@ def pages(records):
 def by_command(capsys, monkeypatch, *words):
     """Run the command in this process; returns its exit code and what it prints."""
     monkeypatch.setattr(sys, "argv", ["look", *map(str, words)])
-    code = 0
-    try:
-        look.main()
-    except SystemExit as stopped:
-        code = stopped.code
-    return code, "".join(capsys.readouterr())
+    return exit_code(look.main), "".join(capsys.readouterr())
 
 
 def test_a_run_ends_with_its_page_and_equal_numbers(tmp_path, capsys):
