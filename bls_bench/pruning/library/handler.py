@@ -1,12 +1,12 @@
 """The three-line API: a data set that knows which of its samples the next epoch trains on."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from bls_bench.gallery.shown import Shown
 from bls_bench.pruning.budget import run_length
@@ -15,6 +15,7 @@ from bls_bench.pruning.library.dataset import fetch, sample_count
 from bls_bench.pruning.library.looking import check_trace, with_trace, write_page
 from bls_bench.pruning.library.refusals import NO_EPOCH, checked, checked_mask
 from bls_bench.pruning.library.running import Running
+from bls_bench.pruning.library.sampler import PruningSampler
 from bls_bench.pruning.pruner import Pruner
 from bls_bench.pruning.scorer import Scorer
 from bls_bench.pruning.state import PruningState
@@ -91,7 +92,7 @@ class Handler(Dataset):
         return {**self.__dict__, "_running": None}
 
     @property
-    def sampler(self) -> "PruningSampler":
+    def sampler(self) -> PruningSampler:
         """What a DataLoader takes as `sampler`, to iterate once an epoch."""
         return PruningSampler(self)
 
@@ -304,19 +305,3 @@ class Handler(Dataset):
         """Return how many batches of the open epoch were made before a resume, if they count."""
         open_one = self.resumed_counts and self.state.selection is not None
         return self._open().batches_before if open_one else 0
-
-
-class PruningSampler(Sampler[int]):
-    """Draws the samples of one epoch each time it is iterated; under torch.distributed, this process' share.
-
-    Its length is that of the running epoch, between epochs that of the next one.
-    """
-
-    def __init__(self, handler: Handler) -> None:
-        self.handler = handler
-
-    def __iter__(self) -> Iterator[int]:
-        return self.handler._begin().draw()
-
-    def __len__(self) -> int:
-        return self.handler._length()
