@@ -182,9 +182,9 @@ class Engine:
         own = loss.observed if scorer.per_sample and loss.observed is not None else loss.value
         if loss.counted is None:
             self.state.record(batch.indices, own, loss.signals[scorer.signal] if scorer.signal else None)
-        elif counted := loss.counted.nonzero()[:, 0].tolist():
+        elif len(counted := loss.counted.nonzero()[:, 0]):
             # A sample without a loss is neither easy nor hard: it keeps the score that it had.
-            self.state.record(batch.indices[counted], own[counted])
+            self.state.record(batch.indices[counted.cpu()], own[counted])
         self.state.steps_made += 1
         self._parts.add(loss.parts, len(batch.indices))
 

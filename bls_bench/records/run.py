@@ -148,7 +148,7 @@ class Record:
         durable.write(self.path / "result.json", text + "\n")
 
     def move(self, folder: str) -> None:
-        """Bring a finished run into the archive in `folder`; of the record only weights and pictures stay."""
+        """Bring a finished run into the archive in `folder`; weights, pictures and pages stay."""
         result = self.result()
         assert result is not None
         archived = Archived(
