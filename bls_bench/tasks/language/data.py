@@ -83,7 +83,9 @@ class InstructionDataset(Dataset):
             ),
         )
 
-    def _rows(self, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[Pair], part: str) -> dict[str, Column]:
+    def _rows(
+        self, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[Pair], part: str
+    ) -> dict[str, Column]:
         """Return the columns `tokens` and `prompt`, how many of them are the prompt's; tells what is cut."""
         from bls_bench.tasks.text.tokenizing import tokens
 

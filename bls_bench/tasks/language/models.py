@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class CausalLM(Model):
-    """A LLaMA with random weights, as large as its fields say, or any causal one of transformers' from a folder.
+    """A LLaMA with random weights, as large as its fields say, or any of transformers from a folder.
 
     layers, width, heads: of the transformer, whose feed-forward layers are four times as wide. positions:
     the tokens that it takes at most. weights: a folder with the files that transformers saves (config.json
@@ -55,11 +55,11 @@ class CausalLM(Model):
         if self.lora_rank < 1:
             raise ValueError(f"lora_rank must be null or at least 1, got {self.lora_rank}")
         if self.weights is None:
-            raise ValueError(
-                f"lora_rank={self.lora_rank} needs weights, a folder: what LoRA leaves as it is must be trained"
-            )
+            raise ValueError(f"lora_rank={self.lora_rank} needs weights: LoRA leaves them as they are")
         if importlib.util.find_spec("peft") is None:
-            raise ValueError("lora_rank needs peft, which is not installed: pip install 'bls_bench[language]'")
+            raise ValueError(
+                "lora_rank needs peft, which is not installed: pip install 'bls_bench[language]'"
+            )
 
     def build(self, info: Texts) -> nn.Module:
         """Build the model; it takes {input_ids, attention_mask}, (b, t) each, and returns (b, t, vocabulary).

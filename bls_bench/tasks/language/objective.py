@@ -47,7 +47,7 @@ def token_losses(model: nn.Module, batch: Any) -> tuple[Tensor, Tensor]:
 
 
 class Likelihood(Measure):
-    """nll: the mean over all tokens of all answers, in nats, the ending ones included; perplexity: exp of it."""
+    """nll: the mean over the tokens of all answers and their ends, in nats; perplexity: exp of it."""
 
     def __init__(self) -> None:
         self._total: Tensor | float = 0.0
