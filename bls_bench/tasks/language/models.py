@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -56,16 +55,12 @@ class CausalLM(Model):
             raise ValueError(f"lora_rank must be null or at least 1, got {self.lora_rank}")
         if self.weights is None:
             raise ValueError(f"lora_rank={self.lora_rank} needs weights: LoRA leaves them as they are")
-        if importlib.util.find_spec("peft") is None:
-            raise ValueError(
-                "lora_rank needs peft, which is not installed: pip install 'bls_bench[language]'"
-            )
 
     def build(self, info: Texts) -> nn.Module:
         """Build the model; it takes {input_ids, attention_mask}, (b, t) each, and returns (b, t, vocabulary).
 
         Raises InputError for a folder that holds no such model, one of fewer tokens than the texts have, one
-        that takes fewer positions, and an architecture for which peft does not know where LoRA goes.
+        that takes fewer positions; with LoRA, where peft is missing or does not know the architecture.
         """
         from bls_bench.tasks.language.network import network
 

@@ -68,7 +68,12 @@ def _from_folder(weights: str, info: Texts) -> PreTrainedModel:
 
 def _with_lora(model: PreTrainedModel, settings: CausalLM) -> nn.Module:
     # Imported here: it takes seconds, and only LoRA needs it.
-    from peft import LoraConfig, get_peft_model
+    try:
+        from peft import LoraConfig, get_peft_model
+    except ImportError:
+        raise InputError(
+            "model.lora_rank needs peft, which is not installed: pip install 'bls_bench[language]'"
+        ) from None
 
     config = LoraConfig(
         task_type="CAUSAL_LM",

@@ -162,7 +162,9 @@ def test_a_folder_without_its_one_file_is_named(tmp_path):
 
 
 def test_parts_and_values_that_do_not_fit_are_refused_in_one_line():
-    with pytest.raises(InputError, match=r"model=causal_lm needs answers, which dataset=docstrings"):
+    with pytest.raises(
+        InputError, match=r"model=causal_lm needs instructions with answers, which dataset=docstrings"
+    ):
         make_config("task=language", "dataset=docstrings")
     with pytest.raises(InputError, match=r"lora_rank=4 needs weights"):
         make_config("task=language", "model.lora_rank=4")
