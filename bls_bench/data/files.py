@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 from PIL import Image
@@ -68,10 +69,13 @@ class Decoder:
         return decode(self.paths[index], self.transform)
 
 
-def decode(path: str, transform: Callable[[Image.Image], Tensor]) -> Tensor:
-    """Read an image file as RGB and transform it. Raises InputError, naming the file, if it cannot."""
+def decode(path: str, transform: Callable[[Image.Image], Tensor], content: bytes | None = None) -> Tensor:
+    """Read an image file as RGB and transform it. Raises InputError, naming the file, if it cannot.
+
+    content: of the file, where it is no file of its own; `path` then only names it.
+    """
     try:
-        with Image.open(path) as image:
+        with Image.open(path if content is None else BytesIO(content)) as image:
             if image.mode.startswith(("I", "F")):
                 # Pillow would cut off, not scale, what does not fit into 8 bits.
                 raise ValueError(f"it has more than 8 bits a channel (mode {image.mode}): convert it")
