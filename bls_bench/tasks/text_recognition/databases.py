@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -21,6 +20,8 @@ else:
     lmdb = Lazy("lmdb")
 
 COUNT = b"num-samples"
+# The databases that this process has open, by their folders.
+OPEN: dict[Path, lmdb.Environment] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,8 @@ class LmdbWords(WordPictures):
         folder = root / name
         if not (folder / "data.mdb").exists():
             raise InputError(f"dataset.root={self.root} has no database {name}/data.mdb")
-        count = _found(folder, COUNT).decode(errors="replace")
+        with _closed_after(folder):
+            count = _found(folder, COUNT).decode(errors="replace")
         if not count.isdigit():
             raise InputError(f"{folder}: num-samples is {count!r}, and must be a number")
         return Database(folder, int(count))
@@ -52,12 +54,14 @@ class Database:
     count: int
 
     def texts(self) -> Iterator[str]:
-        for number in tqdm(range(1, self.count + 1), desc=f"texts of {self.folder.name}", disable=None):
-            label = _found(self.folder, b"label-%09d" % number)
-            try:
-                yield check_text(label.decode(), f"{self.folder}, label {number}")
-            except UnicodeDecodeError:
-                raise InputError(f"{self.folder}, label {number} is not UTF-8") from None
+        numbers = tqdm(range(1, self.count + 1), desc=f"texts of {self.folder.name}", disable=None)
+        with _closed_after(self.folder):
+            for number in numbers:
+                label = _found(self.folder, b"label-%09d" % number)
+                try:
+                    yield check_text(label.decode(), f"{self.folder}, label {number}")
+                except UnicodeDecodeError:
+                    raise InputError(f"{self.folder}, label {number} is not UTF-8") from None
 
     def picture(self, index: int) -> tuple[str, bytes]:
         path = f"{self.folder}, image {index + 1}"
@@ -67,7 +71,9 @@ class Database:
 def _found(folder: Path, key: bytes) -> bytes:
     """Return an entry; raises InputError if there is none."""
     try:
-        with _opened(folder, os.getpid()).begin() as transaction:
+        if folder not in OPEN:
+            OPEN[folder] = lmdb.open(str(folder), readonly=True, lock=False, readahead=False, meminit=False)
+        with OPEN[folder].begin() as transaction:
             value = transaction.get(key)
     except lmdb.Error as error:
         raise InputError(f"{folder} cannot be read as LMDB: {folded(error)}") from None
@@ -76,7 +82,11 @@ def _found(folder: Path, key: bytes) -> bytes:
     return value
 
 
-@cache
-def _opened(folder: Path, process: int) -> lmdb.Environment:
-    """Open a database; each process needs an environment of its own."""
-    return lmdb.open(str(folder), readonly=True, lock=False, readahead=False, meminit=False)
+@contextmanager
+def _closed_after(folder: Path) -> Iterator[None]:
+    """Close a database behind what is read here: a process that is forked could not open it again."""
+    try:
+        yield
+    finally:
+        if folder in OPEN:
+            OPEN.pop(folder).close()

@@ -61,11 +61,12 @@ def _of_matlab(root: Path, matlab: Path) -> list[tuple[str, str]]:
     # Imported here: it takes as long as the whole check of the settings.
     from numpy import atleast_1d
     from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
 
     try:
         rows = atleast_1d(loadmat(matlab, squeeze_me=True)[matlab.stem])
         entries = [(str(row["ImgName"]), str(row["GroundTruth"])) for row in rows]
-    except (OSError, ValueError, KeyError, IndexError, TypeError, NotImplementedError) as error:
+    except (MatReadError, OSError, ValueError, LookupError, TypeError, NotImplementedError) as error:
         raise InputError(f"{matlab} cannot be read as IIIT5K's list: {folded(error)}") from None
     for number, (name, text) in enumerate(entries, 1):
         _check_file(root / name, f"{matlab}, entry {number}")

@@ -97,11 +97,11 @@ class WordPictures(PictureFiles):
                 lengths.append(len(word))
                 sets.append(number)
                 places.append(place)
-        if (empty or long) and process_rank()[0] == 0:
-            print(
-                f"dataset: of {len(lengths) + empty + long} words in {', '.join(names)} are left out {empty} "
-                f"without a letter of the alphabet and {long} of more than {longest} letters"
-            )
+        found = (f"{empty} has no letter of the alphabet",) * bool(empty)
+        found += (f"{long} more than {longest}",) * bool(long)
+        if found and process_rank()[0] == 0:
+            of = f"of {len(lengths) + empty + long} words in {', '.join(names)}"
+            print(f"dataset: {of} {' and '.join(found)}: left out")
         starts = torch.cat([torch.zeros(1, dtype=torch.int64), torch.tensor(lengths).cumsum(0)])
         words = Ragged(torch.tensor(letters), starts)
         return WordReader(sources, torch.tensor(sets), torch.tensor(places), words, self.height, self.width)
