@@ -64,6 +64,7 @@ class InstructionDataset(Dataset):
 
         train, test = self.read()
         train = train[: self.subset]
+        tokenizer: PreTrainedTokenizerBase
         if self.tokenizer is None:
             tokenizer = trained([text for pair in train for text in pair], self.vocabulary)
             tokenizer.bos_token, tokenizer.eos_token = CLS, SEP

@@ -54,7 +54,9 @@ class CausalLM(Model):
         if self.lora_rank < 1:
             raise ValueError(f"lora_rank must be null or at least 1, got {self.lora_rank}")
         if self.weights is None:
-            raise ValueError(f"lora_rank={self.lora_rank} needs weights: LoRA leaves them as they are")
+            raise ValueError(
+                f"weights must be given with lora_rank={self.lora_rank}: LoRA leaves them as they are"
+            )
 
     def build(self, info: Texts) -> nn.Module:
         """Build the model; it takes {input_ids, attention_mask}, (b, t) each, and returns (b, t, vocabulary).

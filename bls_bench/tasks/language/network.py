@@ -33,7 +33,7 @@ def network(settings: CausalLM, info: Texts) -> NextToken:
             f"dataset.max_length must be at most {positions}, the positions of the model: "
             f"the longest sample has {longest} tokens"
         )
-    return NextToken(model if settings.lora_rank is None else _with_lora(model, settings))
+    return NextToken(model if settings.lora_rank is None else _with_lora(model, settings, settings.lora_rank))
 
 
 def _random(settings: CausalLM, info: Texts) -> PreTrainedModel:
@@ -66,7 +66,7 @@ def _from_folder(weights: str, info: Texts) -> PreTrainedModel:
     return model
 
 
-def _with_lora(model: PreTrainedModel, settings: CausalLM) -> nn.Module:
+def _with_lora(model: PreTrainedModel, settings: CausalLM, rank: int) -> nn.Module:
     # Imported here: it takes seconds, and only LoRA needs it.
     try:
         from peft import LoraConfig, get_peft_model
@@ -77,11 +77,11 @@ def _with_lora(model: PreTrainedModel, settings: CausalLM) -> nn.Module:
 
     config = LoraConfig(
         task_type="CAUSAL_LM",
-        r=settings.lora_rank,
-        lora_alpha=settings.lora_alpha,
+        r=rank,
+        lora_alpha=settings.lora_alpha,  # type: ignore[arg-type]  # a factor, told as an integer
         lora_dropout=settings.lora_dropout,
     )
     try:
         return get_peft_model(model, config)
     except ValueError as error:
-        raise InputError(f"model.lora_rank={settings.lora_rank}: {folded(error)}") from None
+        raise InputError(f"model.lora_rank={rank}: {folded(error)}") from None

@@ -166,7 +166,7 @@ def test_parts_and_values_that_do_not_fit_are_refused_in_one_line():
         InputError, match=r"model=causal_lm needs instructions with answers, which dataset=docstrings"
     ):
         make_config("task=language", "dataset=docstrings")
-    with pytest.raises(InputError, match=r"lora_rank=4 needs weights"):
+    with pytest.raises(InputError, match=r"model.weights must be given with lora_rank=4"):
         make_config("task=language", "model.lora_rank=4")
     with pytest.raises(InputError, match=r"dataset.max_length must be at most 16, the positions"):
         make_engine(*TINY, "model.positions=16")
