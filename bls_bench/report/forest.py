@@ -94,13 +94,13 @@ def _panel(axis: Axes, panel: Panel, labels: Sequence[str]) -> None:
     if some.margin is not None:
         axis.axvspan(-some.margin, some.margin, color="0.93", linewidth=0)
     axis.axvline(0, color="0.3", linewidth=0.8)
-    for place, label in enumerate(labels):
-        full, random = panel.full.get(label), panel.random.get(label)
-        if full:
-            colour = CONTROL if effects.is_control(full.cell) else METHOD
-            _line(axis, full, place - 0.15 * bool(random), colour, "o")
-        if random:
-            _line(axis, random, place + 0.2, RANDOM, "D")
+    both = panel.full.keys() & panel.random.keys()
+    places = {label: place for place, label in enumerate(labels)}
+    for control, colour in ((False, METHOD), (True, CONTROL)):
+        own = {label: one for label, one in panel.full.items() if effects.is_control(one.cell) == control}
+        _lines(axis, own, [places[label] - 0.15 * (label in both) for label in own], colour, "o")
+    shown = {label: one for label, one in panel.random.items() if label in places}
+    _lines(axis, shown, [places[label] + 0.2 for label in shown], RANDOM, "D")
     axis.set_title(fill(panel.title, TITLE), fontsize=8)
     axis.set_xlabel(f"Difference of {numbers.label(some.metric)}", fontsize=8)
     axis.tick_params(labelsize=8)
@@ -108,9 +108,15 @@ def _panel(axis: Axes, panel: Panel, labels: Sequence[str]) -> None:
     axis.set_axisbelow(True)
 
 
-def _line(axis: Axes, effect: Effect, place: float, colour: str, marker: str) -> None:
+def _lines(axis: Axes, shown: dict[str, Effect], places: list[float], colour: str, marker: str) -> None:
     left, right = axis.get_xlim()
-    axis.plot(effect.interval or (), [place, place], color=colour, linewidth=1.4, solid_capstyle="butt")
-    value = effect.found.difference
-    arrow = "<" if value < left else ">" if value > right else marker
-    axis.plot(min(max(value, left), right), place, arrow, color=colour, markersize=4, clip_on=False)
+    ends = [one.interval for one in shown.values() if one.interval]
+    axis.hlines(places, [low for low, _ in ends], [high for _, high in ends], color=colour, linewidth=1.4)
+    points: dict[str, list[tuple[float, float]]] = {marker: [], "<": [], ">": []}
+    for one, place in zip(shown.values(), places, strict=True):
+        value = one.found.difference
+        kind = "<" if value < left else ">" if value > right else marker
+        points[kind].append((min(max(value, left), right), place))
+    for kind, at in points.items():
+        if at:
+            axis.plot(*zip(*at, strict=True), kind, color=colour, markersize=4, clip_on=False)

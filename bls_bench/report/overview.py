@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from bls_bench.experiments.spec import Table
 from bls_bench.report import effects, findings, forest
 from bls_bench.report.effects import BETTER, LOSSLESS, OPEN, WORSE, Effect
+from bls_bench.report.render import escaped
 from bls_bench.report.section import Section
 
 # The table that the figure shows and the row that the sentences tell of: the one with controls at every scale.
@@ -130,7 +131,7 @@ def index(sections: Sequence[Section]) -> list[str]:
     for one in sections:
         lines.append(
             f"| [{one.table.title}](tables/{one.stem}.md) | {_scale(one.table)} | {_seeds(one)} | "
-            f"{one.finding.replace('~', chr(92) + '~').replace('*', chr(92) + '*').replace('|', chr(92) + '|')} |"
+            f"{escaped(one.finding)} |"
         )
     return lines
 

@@ -27,13 +27,18 @@ def markdown(section: Section) -> str:
         ]
         lines += map(_markdown_line, block.lines)
         lines.append("")
-    lines += [" ".join([*notes, *section.remarks]), ""]
+    lines += [" ".join([*map(escaped, notes), *section.remarks]), ""]
     lines += [f"- ? {doubt}" for doubt in section.doubts]
     return "\n".join(lines).rstrip() + "\n"
 
 
 def _markdown_line(texts: Any) -> str:
-    return "| " + " | ".join(text.replace("~", r"\~").replace("*", r"\*") for text in texts) + " |"
+    return "| " + " | ".join(map(escaped, texts)) + " |"
+
+
+def escaped(text: str) -> str:
+    """Return a text that Markdown takes for no markup."""
+    return text.replace("~", r"\~").replace("*", r"\*")
 
 
 def latex(section: Section) -> str:

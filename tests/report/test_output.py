@@ -62,9 +62,10 @@ def test_a_damaged_record_costs_its_own_cell_only(results):
     assert len(problems) == 1
     assert f"{file}, line 6: damaged" in problems[0]
     text = (results / "README.md").read_text()
+    assert problems[0] in text
+    text = (results / "tables" / "mini.digits.md").read_text()
     assert "| Full | 78.17 ± 0.21 (n=3)" in text
     assert "(n=2) of 3 seeds" in text
-    assert problems[0] in text
 
 
 def test_tables_without_records_are_told_of_and_do_not_stop_the_others(results):
@@ -76,7 +77,7 @@ def test_tables_without_records_are_told_of_and_do_not_stop_the_others(results):
         "mini.digits",
         "mini.paper",
     ]
-    assert "| Full | missing |" in (results / "README.md").read_text()
+    assert "Not run: ResNet-18" in (results / "tables" / "mini.digits.md").read_text()
 
 
 def test_no_zero_has_a_sign():
