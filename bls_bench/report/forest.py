@@ -44,8 +44,7 @@ def panels(table: Table, cells: Cells) -> list[Panel]:
     """Return a panel for each column in which anything has an interval."""
     full, random = effects.against_full(table, cells), effects.against_random(table, cells)
     found = [
-        Panel(column.header, _of(full, column.label), _of(random, column.label))
-        for column in table.columns
+        Panel(column.header, _of(full, column.label), _of(random, column.label)) for column in table.columns
     ]
     return [panel for panel in found if panel.full]
 

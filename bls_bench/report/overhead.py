@@ -82,7 +82,9 @@ def of_costs(table: Table, costs: dict[str, Any]) -> Section:
 
 
 def _finding(lines: list[dict[str, Any]]) -> str:
-    known = {line["method"]: line["overhead_seconds"] for line in lines if line["overhead_seconds"] is not None}
+    known = {
+        line["method"]: line["overhead_seconds"] for line in lines if line["overhead_seconds"] is not None
+    }
     control = known.pop(NOTHING, None)
     if not known:
         return "No overhead was measured."

@@ -13,7 +13,7 @@ from bls_bench.report.effects import BETTER, LOSSLESS, OPEN, WORSE, Effect
 from bls_bench.report.render import escaped
 from bls_bench.report.section import Section
 
-# The table that the figure shows and the row that the sentences tell of: the one with controls at every scale.
+# The table that the figure shows, which has controls at every scale, and the row that sentences tell of.
 TABLE, METHOD = "table8", "InfoBatch + BLS"
 STEM = "overview"
 
@@ -92,8 +92,8 @@ def _lossless(full: list[Effect], commands: dict[str, str]) -> str:
         return f"Shown within the margin: {'; '.join(told) or 'nothing'}."
     return (
         f"Shown within the margin: {'; '.join(told)}; the most pruned of them is {top.cell.row.label}, "
-        f"{top.told}, {top.cell.column.stand_in} (`{commands[top.table.stem]}`), and one picked of many looks "
-        "better than it is."
+        f"{top.told}, {top.cell.column.stand_in} (`{commands[top.table.stem]}`), and one picked of many "
+        "looks better than it is."
     )
 
 
@@ -119,9 +119,9 @@ def _open(every: list[Effect]) -> str:
         return f"{len(undecided)} of {len(every)} comparisons."
     had = sorted({one.found.n for one in undecided})
     return (
-        f"{len(undecided)} of {len(every)} comparisons, which had {' or '.join(map(str, had))} seeds; to tell "
-        f"a difference of the margin half of them need more than {int(median(needed))} (80% power at 5%, by "
-        "the normal approximation with the spread that was measured)."
+        f"{len(undecided)} of {len(every)} comparisons, which had {' or '.join(map(str, had))} seeds; to "
+        f"tell a difference of the margin half of them need more than {int(median(needed))} (80% power at "
+        "5%, by the normal approximation with the spread that was measured)."
     )
 
 

@@ -16,9 +16,9 @@ def readme(sections: Sequence[Section], problems: Sequence[str]) -> str:
         lines += [
             f"![Differences to full data and to random scores](figures/{overview.STEM}.png)",
             "",
-            "*Mean differences at equal seeds with 95% t intervals: dots against full data, grey for controls "
-            "that look at no sample, diamonds against random scores under the same pruner where both prune the "
-            "same. Grey band: the margin of \"lossless\". An arrow: further out than the panel.*",
+            "*Mean differences at equal seeds with 95% t intervals: dots against full data, grey for "
+            "controls that look at no sample, diamonds against random scores under the same pruner where "
+            'both prune the same. Grey band: the margin of "lossless". An arrow: further out than the panel.*',
             "",
         ]
     told = overview.sentences(sections)
