@@ -18,7 +18,7 @@ def readme(sections: Sequence[Section], problems: Sequence[str]) -> str:
             "",
             "*Mean differences at equal seeds with 95% t intervals: dots against full data, grey for "
             "controls that look at no sample, diamonds against random scores under the same pruner where "
-            'both prune the same. Grey band: the margin of "lossless". An arrow: further out than the panel.*',
+            'both prune the same. Grey band: the margin of "lossless". An arrow: beyond the panel.*',
             "",
         ]
     told = overview.sentences(sections)

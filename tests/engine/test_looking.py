@@ -1,5 +1,6 @@
 """The look page at the end of a run, and by its command."""
 
+import json
 import sys
 
 import numpy as np
@@ -140,10 +141,13 @@ def test_two_processes_write_one_page_of_all_samples(tmp_path, capsys, monkeypat
     (folder,) = (tmp_path / "outputs").iterdir()
     kept, about = history(tmp_path / "outputs")
     counts = [int(kept.kept_in(epoch).sum()) for epoch in range(4)]
-    assert counts == [line["kept"] for line in metrics(folder)]
-    assert kept.scores.shape == kept.kept.shape[:1] + (200,)
+    assert counts == [line["trained"] for line in metrics(folder)]
+    assert kept.scores.shape == (4, json.loads((folder / "result.json").read_text())["num_samples"])
     (page,) = pages(tmp_path / "outputs")
-    # One process draws the same page again.
+    # The command draws the same page again, in one process alone.
+    monkeypatch.setenv("RANK", "1")
+    assert by_command(capsys, monkeypatch, f"records={folder}") == (0, "")
+    monkeypatch.setenv("RANK", "0")
     assert by_command(capsys, monkeypatch, f"records={folder}")[0] == 0
     assert pages(tmp_path / "outputs") == [page]
     assert about["facts"]["pruned"] in page
