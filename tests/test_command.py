@@ -467,7 +467,14 @@ def test_the_wheel_works_without_the_source_tree(tmp_path):
         where, cwd=cwd, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=True
     )
     assert all(word.startswith(str(tmp_path / "site")) for word in shown.stdout.split())
-    train = ("train", "pruner=bls_seta", "model=resnet18", *TINY_RESNET18, "trainer.look=true", "records=runs")
+    train = (
+        "train",
+        "pruner=bls_seta",
+        "model=resnet18",
+        *TINY_RESNET18,
+        "trainer.look=true",
+        "records=runs",
+    )
     for words, told in ((train, "finished:"), (("look", "records=runs"), "page: "), (("--help",), "Usage:")):
         done = subprocess.run(
             [sys.executable, str(tmp_path / "site" / "bin" / "bls_bench"), *words],
