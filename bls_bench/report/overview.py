@@ -107,8 +107,9 @@ def _saves(full: list[Effect], sections: Sequence[Section]) -> str:
     )
     costs = list(dict.fromkeys(one.finding for one in sections if one.table.kind == "overhead"))
     return (
-        f"{shares[0]:.1f} to {shares[-1]:.1f}% of the forward and backward passes, half of the methods at "
-        f"least {median(shares):.1f}%; {time}. {' '.join(costs[:1])}"
+        f"{shares[0]:.1f} to {shares[-1]:.1f}% of the samples' forward and backward passes (a static method's "
+        f"scoring run not counted), half of the methods at least {median(shares):.1f}%; {time}. "
+        f"{' '.join(costs[:1])}"
     ).rstrip()
 
 
