@@ -107,8 +107,8 @@ def _saves(full: list[Effect], sections: Sequence[Section]) -> str:
     )
     costs = list(dict.fromkeys(one.finding for one in sections if one.table.kind == "overhead"))
     return (
-        f"{shares[0]:.1f} to {shares[-1]:.1f}% of the samples' forward and backward passes (a static method's "
-        f"scoring run not counted), half of the methods at least {median(shares):.1f}%; {time}. "
+        f"{shares[0]:.1f} to {shares[-1]:.1f}% of the samples' forward and backward passes (a static "
+        f"method's scoring run not counted), half of the methods at least {median(shares):.1f}%; {time}. "
         f"{' '.join(costs[:1])}"
     ).rstrip()
 
