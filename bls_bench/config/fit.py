@@ -20,6 +20,7 @@ WORDS = {
     "sound": ("sounds", "take a data set of sounds"),
     "pixel_classes": ("a class for every pixel", "take a data set with class maps"),
     "text": ("text", "take a data set of text"),
+    "views": ("several views of a scene", "use dataset=rendered_planes"),
     # models
     "sound_logits": ("a model that classifies sounds", "use model=logmel_cnn"),
     "text_logits": ("a model that classifies texts", "use model=encoder"),
@@ -27,6 +28,7 @@ WORDS = {
     "detections": ("a model that detects", "use model=fcos"),
     "outlines": ("a model that gives masks", "use model=maskrcnn"),
     "pixel_logits": ("a model that gives every pixel a class", "use model=unet"),
+    "depths": ("a model that finds depths", "use model=plane_sweep"),
     "reconstructing": ("a model that finds hidden patches", "use model=vit_mae"),
     "autoencoding": ("a model that encodes and decodes", "use model=vae_mlp"),
     "denoising": ("a model that finds noise", "use model=unet2d"),
