@@ -32,7 +32,7 @@ class RenderedPlanes(Dataset):
 
     gives: ClassVar[frozenset[str]] = frozenset({"views"})
     name: str = "rendered_planes"
-    scenes: int = 400
+    scenes: int = 300
     height: int = 96
     width: int = 128
     views: int = 3
