@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -55,9 +54,7 @@ class PlaneSweepNet(nn.Module):
         own = features[:, 0, :, None].float().expand(-1, -1, self.planes, -1, -1)
         total, squares = own, own.square()
         for view in range(1, features.shape[1]):
-            seen = warp(
-                features[:, view], (lenses[:, 0], lenses[:, view]), batch.moves[:, view - 1], depths
-            )
+            seen = warp(features[:, view], (lenses[:, 0], lenses[:, view]), batch.moves[:, view - 1], depths)
             total, squares = total + seen, squares + seen.square()
         return squares / features.shape[1] - (total / features.shape[1]).square()
 
