@@ -86,7 +86,5 @@ class Vim(Model):
         patch = self.patch or (small_patch(size) if size <= SMALL else 16)
         if size % patch:
             raise InputError(f"model.patch={patch} does not tile images of {size}x{size} pixels")
-        model = VisionMamba(
-            info.channels, size, info.num_classes, patch, self.width, self.depth, self.states
-        )
+        model = VisionMamba(info.channels, size, info.num_classes, patch, self.width, self.depth, self.states)
         return model.to(memory_format=memory_format(size))
