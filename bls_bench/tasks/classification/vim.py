@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bls_bench.tasks.classification.scan import selective_scan
 
-# Channels within a block for one outside; patches that its convolution sees; channels for a rank of the steps.
+# Channels within a block for one outside; patches that its convolution sees; channels for a rank of steps.
 EXPAND, KERNEL, PER_RANK = 2, 4, 16
 # Steps at the start, as in Mamba.
 SHORTEST, LONGEST = 0.001, 0.1
