@@ -22,6 +22,7 @@ WORDS = {
     "text": ("text", "take a data set of text"),
     "answers": ("instructions with answers", "use dataset=alpaca"),
     "words": ("pictures of words", "use dataset=digit_words"),
+    "views": ("several views of a scene", "use dataset=rendered_planes"),
     # models
     "sound_logits": ("a model that classifies sounds", "use model=logmel_cnn"),
     "word_logits": ("a model that reads words", "use model=ctc"),
@@ -31,6 +32,7 @@ WORDS = {
     "detections": ("a model that detects", "use model=fcos"),
     "outlines": ("a model that gives masks", "use model=maskrcnn"),
     "pixel_logits": ("a model that gives every pixel a class", "use model=unet"),
+    "depths": ("a model that finds depths", "use model=plane_sweep"),
     "reconstructing": ("a model that finds hidden patches", "use model=vit_mae"),
     "autoencoding": ("a model that encodes and decodes", "use model=vae_mlp"),
     "denoising": ("a model that finds noise", "use model=unet2d"),

@@ -23,6 +23,7 @@ PICTURES = {
     "detection": SCENES,
     "instance_segmentation": SCENES,
     "segmentation": SCENES,
+    "stereo": ("dataset.scenes=20",),
 }
 
 
