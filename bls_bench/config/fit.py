@@ -21,10 +21,12 @@ WORDS = {
     "pixel_classes": ("a class for every pixel", "take a data set with class maps"),
     "text": ("text", "take a data set of text"),
     "captions": ("captions", "use dataset=described_scenes"),
+    "views": ("two views of each sample", "use dataset=scene_views"),
     # models
     "sound_logits": ("a model that classifies sounds", "use model=logmel_cnn"),
     "text_logits": ("a model that classifies texts", "use model=encoder"),
     "next_words": ("a model that writes captions", "use model=captioner"),
+    "embeddings": ("a model that brings views to vectors", "use model=two_towers"),
     "logits": ("a model that gives logits", "take a classifier of these data"),
     "detections": ("a model that detects", "use model=fcos"),
     "outlines": ("a model that gives masks", "use model=maskrcnn"),

@@ -21,16 +21,23 @@ STAGES = (32, 64, 128)
 
 
 class Places(nn.Module):
-    """Turns (b, 3, S, S) pixels in [0, 1] into (b, places, channels)."""
+    """Turns (b, 3, S, S) pixels in [0, 1] into (b, places, channels).
+
+    places: how many there are on a picture of side `image_size`.
+    """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: nn.Module, channels: int) -> None:
+    def __init__(self, network: nn.Module, channels: int, image_size: int) -> None:
         super().__init__()
         self.network, self.channels = network, channels
         for name, values in (("mean", MEAN), ("std", STD)):
             self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
+        with torch.no_grad():
+            # In evaluation mode, or it would move running statistics.
+            self.places = self.eval()(torch.zeros(1, 3, image_size, image_size)).shape[1]
+        self.train()
 
     def forward(self, images: Tensor) -> Tensor:
         found = self.network((images - self.mean) / self.std)
@@ -61,7 +68,7 @@ def image_encoder(name: str, weights: str | None, image_size: int) -> Places:
         sizes = zip((STAGES[0], *STAGES), STAGES, strict=False)
         blocks = [Block(inputs, outputs, 2) for inputs, outputs in sizes]
         stem = nn.Conv2d(3, STAGES[0], 3, 1, 1)
-        return Places(nn.Sequential(stem, *blocks), STAGES[-1])
+        return Places(nn.Sequential(stem, *blocks), STAGES[-1], image_size)
     if not timm.is_model(name):
         raise InputError(f"model.encoder={name} is neither cnn nor a timm model")
     try:
@@ -80,4 +87,4 @@ def image_encoder(name: str, weights: str | None, image_size: int) -> Places:
         # The head, which is not used, may be there or not.
         fitting = {key: value for key, value in trained.items() if key in own}
         load_weights(model, fitting, f"model.weights={weights}")
-    return Places(Features(model), model.num_features).to(memory_format=memory_format(image_size))
+    return Places(Features(model), model.num_features, image_size).to(memory_format=memory_format(image_size))

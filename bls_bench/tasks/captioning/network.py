@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from bls_bench.tasks.captioning.data import Captions
 from bls_bench.tasks.captioning.models import Captioner
-from bls_bench.tasks.captioning.words import END, PAD, START
+from bls_bench.tasks.captioning.words import END, PAD, START, UNKNOWN
 from bls_bench.tasks.vision import image_encoder
 
 
@@ -19,9 +19,7 @@ class CaptionNet(nn.Module):
         width, self.longest = settings.width, info.longest
         self.encoder = image_encoder(settings.encoder, settings.weights, info.image_size)
         self.seen = nn.Sequential(nn.Linear(self.encoder.channels, width), nn.LayerNorm(width))
-        with torch.no_grad():
-            places = self.encoder(torch.zeros(1, 3, info.image_size, info.image_size)).shape[1]
-        self.where = nn.Parameter(0.02 * torch.randn(places, width))
+        self.where = nn.Parameter(0.02 * torch.randn(self.encoder.places, width))
         self.words = nn.Embedding(len(info.vocabulary), width)
         self.turns = nn.Parameter(0.02 * torch.randn(info.longest + 1, width))
         nn.init.normal_(self.words.weight, std=0.02)
@@ -40,13 +38,16 @@ class CaptionNet(nn.Module):
         return self._next(self._look(images), words)
 
     def say(self, images: Tensor) -> Tensor:
-        """Return the (b, longest) int64 words that are likeliest one after the other; PAD behind an END."""
+        """Return the (b, longest) int64 words that are likeliest one after the other; PAD behind an END.
+
+        A word that is not known is never said.
+        """
         seen = self._look(images)
         words = torch.full((len(images), 1), START, device=images.device)
         ended = torch.zeros(len(images), dtype=torch.bool, device=images.device)
         for _ in range(self.longest):
             logits = self._next(seen, words)[:, -1]
-            logits[:, [PAD, START]] = -torch.inf
+            logits[:, [PAD, START, UNKNOWN]] = -torch.inf
             found = logits.argmax(1).masked_fill(ended, PAD)
             words = torch.cat([words, found[:, None]], 1)
             ended |= found == END

@@ -18,17 +18,16 @@ if TYPE_CHECKING:
 
 # Little: a caption says where a digit lies. Never mirrored.
 JITTER = Jitter(shift=0.04, scale=(0.9, 1.1), flip=False)
-COUNTS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-NAMES = tuple(f"{'an' if count == 'eight' else 'a'} {count}" for count in COUNTS)
+NAMES = "a zero,a one,a two,a three,a four,a five,a six,a seven,an eight,a nine".split(",")
 ROWS, COLUMNS = ("top", "bottom"), ("left", "right")
-NOTHING = ("there is nothing here", "the ground is empty", "no digit is on the ground", "an empty picture")
+NOTHING = ("nothing on the ground", "there is nothing on the ground", "nothing here", "a picture of nothing")
 
 
 @dataclass(frozen=True, kw_only=True)
 class DescribedScenes(Dataset):
     """`images` scenes to train on and a quarter as many to test on, of side `image_size`, of other digits.
 
-    A scene holds none to `objects` digits. It has four captions, which tell what is there, how many, where.
+    A scene holds none to `objects` digits. It has four captions, which tell in other words what is there and where.
     """
 
     gives: ClassVar[frozenset[str]] = frozenset({"images", "captions"})
@@ -78,11 +77,5 @@ def captions_of(digits: Tensor, boxes: Tensor, size: int) -> tuple[str, ...]:
     names = [NAMES[digit] for digit in digits[order].tolist()]
     halves = [(ROWS[y >= size / 2], COLUMNS[x >= size / 2]) for x, y in centres[order].tolist()]
     places = [f"{name} at the {row} {column}" for name, (row, column) in zip(names, halves, strict=True)]
-    count = COUNTS[len(names)] if len(names) < len(COUNTS) else "many"
-    many = "is one digit" if len(names) == 1 else f"are {count} digits"
-    return (
-        " and ".join(places),
-        f"there {many} : {' and '.join(names)}",
-        f"from left to right {' then '.join(names)}",
-        f"{' and '.join(names)} on the ground",
-    )
+    forth, back = " and ".join(places), " and ".join(reversed(places))
+    return forth, f"there is {forth}", back, f"a picture of {forth}"

@@ -67,7 +67,7 @@ def test_what_is_said_is_the_likeliest_word_after_each_other(network):
                 before.append(END)
                 continue
             chances = network(image[None], torch.tensor([before]))[0, -1]
-            chances[[PAD, START]] = -torch.inf
+            chances[[PAD, START, UNKNOWN]] = -torch.inf
             assert word == int(chances.argmax())
             before.append(word)
 

@@ -40,16 +40,13 @@ def test_stopped_in_the_middle_of_an_epoch_equals_uninterrupted(tmp_path):
 def test_a_few_captions_are_learnt_by_heart():
     engine = make_engine(*TINY, "model.dropout=0")
     network, objective = engine.learner.model.module, engine.learner.objective
-    (batch,) = engine.data.test.batches([torch.arange(6)], 0, CPU)
+    (batch,) = engine.data.train.plain().batches([torch.arange(6)], 0, CPU)
     optimizer = torch.optim.Adam(network.parameters(), lr=0.003)
     for _ in range(80):
         optimizer.zero_grad()
         objective.loss(network, batch, Place(0, 0, 0), frozenset()).value.mean().backward()
         optimizer.step()
     assert torch.equal(network.eval().say(batch.images), batch.captions[:, :-1])
-    measure = objective.measure()
-    measure.update(network, batch)
-    assert measure.compute()["BLEU4"] == pytest.approx(100)
 
 
 def test_processes_together_are_one():
