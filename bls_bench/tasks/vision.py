@@ -1,4 +1,4 @@
-"""Networks that see a picture as a row of features, one for each place on it, for tasks that go on from there."""
+"""Networks that see a picture as a row of features, one for each place on it."""
 
 from __future__ import annotations
 
@@ -47,17 +47,6 @@ class Places(nn.Module):
         return found.flatten(2).transpose(1, 2) if found.shape[1] == self.channels else found.flatten(1, 2)
 
 
-class Features(nn.Module):
-    """A model of timm without its head."""
-
-    def __init__(self, model: Any) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.model.forward_features(images)
-
-
 def image_encoder(name: str, weights: str | None, image_size: int) -> Places:
     """Return the small network (`cnn`), or a model of timm by name, fitted to images of this size.
 
@@ -73,6 +62,7 @@ def image_encoder(name: str, weights: str | None, image_size: int) -> Places:
         raise InputError(f"model.encoder={name} is neither cnn nor a timm model")
     try:
         model: Any = build_timm(name, 3, image_size, 0)
+        model.reset_classifier(0, "")  # features of all places, not their mean
     except Exception as error:  # each of timm's models refuses sizes in its own way
         raise InputError(
             f"model.encoder={name} cannot take images of {image_size}x{image_size} pixels: {folded(error)}"
@@ -87,4 +77,4 @@ def image_encoder(name: str, weights: str | None, image_size: int) -> Places:
         # The head, which is not used, may be there or not.
         fitting = {key: value for key, value in trained.items() if key in own}
         load_weights(model, fitting, f"model.weights={weights}")
-    return Places(Features(model), model.num_features, image_size).to(memory_format=memory_format(image_size))
+    return Places(model, model.num_features, image_size).to(memory_format=memory_format(image_size))

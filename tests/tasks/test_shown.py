@@ -23,6 +23,8 @@ PICTURES = {
     "detection": SCENES,
     "instance_segmentation": SCENES,
     "segmentation": SCENES,
+    "captioning": SCENES,
+    "retrieval": SCENES,
 }
 
 

@@ -66,9 +66,7 @@ def check_apart(train: Sequence[str], test: Sequence[str]) -> None:
         raise ValueError(f"test must hold none of the splits of train, got {sorted(set(train) & set(test))}")
 
 
-def of_splits(
-    found: dict[str, list[Described]], names: Sequence[str], path: Path
-) -> Sequence[Described]:
+def of_splits(found: dict[str, list[Described]], names: Sequence[str], path: Path) -> Sequence[Described]:
     """Return the pictures of some splits. Raises InputError for one that the file has not."""
     for name in names:
         if name not in found:

@@ -84,7 +84,9 @@ class Alike(Measure):
 
     def merge(self, states: Sequence[dict[int, tuple[str, ...]]]) -> None:
         # In the order of the pictures: a sum of floats is then the same under any number of processes.
-        self._said = dict(sorted({number: words for state in states for number, words in state.items()}.items()))
+        self._said = dict(
+            sorted({number: words for state in states for number, words in state.items()}.items())
+        )
 
     def compute(self) -> dict[str, float]:
         references = self._objective.info.references

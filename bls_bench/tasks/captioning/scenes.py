@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # Little: a caption says where a digit lies. Never mirrored.
 JITTER = Jitter(shift=0.04, scale=(0.9, 1.1), flip=False)
-NAMES = "a zero,a one,a two,a three,a four,a five,a six,a seven,an eight,a nine".split(",")
+NAMES = ["a zero", "a one", "a two", "a three", "a four", "a five", "a six", "a seven", "an eight", "a nine"]
 ROWS, COLUMNS = ("top", "bottom"), ("left", "right")
 NOTHING = ("nothing on the ground", "there is nothing on the ground", "nothing here", "a picture of nothing")
 

@@ -32,7 +32,7 @@ def draw(images: Tensor, said: Sequence[Words], given: Sequence[Words], path: Pa
     columns = min(4, len(images))
     rows = -(-len(images) // columns)
     figure = Figure(figsize=(3.2 * columns, 4.2 * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).flat
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axis in axes:
         axis.axis("off")
     for axis, image, own, other in zip(axes, images, said, given, strict=False):

@@ -37,7 +37,9 @@ class FramePairs(PairedPictures):
         cut = round(len(frames) * (1 - self.tested))
         train, test = neighbours(frames[:cut], self.gap), neighbours(frames[cut:], self.gap)
         if not train or not test:
-            raise InputError(f"dataset.root={self.root} has {len(frames)} frames, too few for pairs on both sides")
+            raise InputError(
+                f"dataset.root={self.root} has {len(frames)} frames, too few for pairs on both sides"
+            )
         return train, test
 
 

@@ -43,7 +43,9 @@ class ListedPairs(PairedPictures):
             try:
                 for row in rows:
                     if len(row) < needed or not row[self.query] or not row[self.place]:
-                        raise wrong_line(path, rows.line_num, f"needed are files in {needed} columns, got {row}")
+                        raise wrong_line(
+                            path, rows.line_num, f"needed are files in {needed} columns, got {row}"
+                        )
                     found.append((root / row[self.query], root / row[self.place]))
             except csv.Error as error:
                 raise wrong_line(path, rows.line_num, str(error)) from None

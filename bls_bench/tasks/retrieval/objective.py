@@ -44,7 +44,9 @@ class Matching(Objective):
         """Draw found.png: a row for each of some queries, with the right place and those that are likest."""
         device = next(model.parameters()).device
         measure, images = Recall(), []
-        for batch in data.test.batches(list(torch.arange(len(data.test)).split(self.measured_at_once)), 0, device):
+        for batch in data.test.batches(
+            list(torch.arange(len(data.test)).split(self.measured_at_once)), 0, device
+        ):
             measure.update(model, batch)
             images.append(batch.places.cpu())
         places = torch.cat(images)
@@ -81,7 +83,7 @@ def soft_margin(likeness: Tensor, sharpness: float) -> Tensor:
 
 
 class Recall(Measure):
-    """The share of queries, in percent, whose place is among the 1, 5, 10 likest, or 1 % of all, of the split.
+    """The share of queries, in percent, whose place is among the 1, 5, 10 likest, or 1 % of all.
 
     A place that is as like as the right one counts as before it: vectors that are all alike find nothing.
     """
@@ -107,7 +109,9 @@ class Recall(Measure):
 
     def compute(self) -> dict[str, float]:
         queries, places = self.vectors()
-        ranks = torch.cat([_ranks(few, places, at * COMPARED) for at, few in enumerate(queries.split(COMPARED))])
+        ranks = torch.cat(
+            [_ranks(few, places, at * COMPARED) for at, few in enumerate(queries.split(COMPARED))]
+        )
         bounds = {"R1": 1, "R5": 5, "R10": 10, "R1percent": max(1, len(places) // 100)}
         return {name: 100 * float((ranks < bound).double().mean()) for name, bound in bounds.items()}
 

@@ -23,7 +23,7 @@ class Retrieval(Task):
     """A pair's two views beside those of the other pairs in its batch; how often its other view is found.
 
     loss: info_nce (van den Oord et al. 2018, both ways) or soft_margin, the soft-margin triplet loss (Hu et
-    al. 2018) over all triplets. sharpness: what likeness is multiplied by; for info_nce one over the temperature.
+    al. 2018) over all triplets. sharpness: what likeness is multiplied by, one over the temperature.
     per_sample: the loss is one a pair, which hangs on the others of its batch; else one a batch, their mean.
     """
 

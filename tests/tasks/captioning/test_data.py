@@ -77,7 +77,9 @@ class TestScenes:
         data = DescribedScenes(images=24).load(0)
         whole = next(data.train.batches([torch.arange(24)], 2, CPU))
         for batch, own in zip(
-            data.train.batches([torch.tensor([7, 3]), torch.tensor([20])], 2, CPU), ([7, 3], [20]), strict=True
+            data.train.batches([torch.tensor([7, 3]), torch.tensor([20])], 2, CPU),
+            ([7, 3], [20]),
+            strict=True,
         ):
             assert torch.equal(batch.captions, whole.captions[own])
             assert torch.equal(batch.images, whole.images[own])
@@ -107,7 +109,9 @@ class TestFiles:
             content = {
                 "images": [{"id": 10 + at, "file_name": f"{at}.jpg"} for at in range(3)],
                 # Not in the order of the images.
-                "annotations": [{"image_id": 12 - at % 3, "caption": f"the number {2 - at % 3}"} for at in range(6)],
+                "annotations": [
+                    {"image_id": 12 - at % 3, "caption": f"the number {2 - at % 3}"} for at in range(6)
+                ],
             }
             (tmp_path / "annotations").mkdir(exist_ok=True)
             (tmp_path / "annotations" / f"captions_{split}.json").write_text(json.dumps(content))

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from bls_bench.system.errors import InputError
 from bls_bench.tasks.captioning.data import CaptionBatch, Captions
 from bls_bench.tasks.captioning.models import Captioner
 from bls_bench.tasks.captioning.network import CaptionNet
@@ -10,7 +11,6 @@ from bls_bench.tasks.captioning.objective import Describing
 from bls_bench.tasks.captioning.task import Captioning
 from bls_bench.tasks.captioning.words import END, PAD, START, UNKNOWN, Vocabulary, words_of
 from bls_bench.tasks.objective import Place
-from bls_bench.system.errors import InputError
 
 VOCABULARY = Vocabulary.of([words_of("a tree and a house"), words_of("a house")], 1)
 INFO = Captions(32, VOCABULARY, 6, [[("a", "tree")], [("a", "house")], [("a",)]])
@@ -73,7 +73,14 @@ def test_what_is_said_is_the_likeliest_word_after_each_other(network):
 
 
 def test_words_and_their_numbers():
-    assert words_of("Two dogs, one man's -- an ice-cream.") == ("two", "dogs", "one", "man's", "an", "ice-cream")
+    assert words_of("Two dogs, one man's -- an ice-cream.") == (
+        "two",
+        "dogs",
+        "one",
+        "man's",
+        "an",
+        "ice-cream",
+    )
     assert VOCABULARY.words[4:] == ("a", "house", "and", "tree")  # by how often, then by letters
     rows = VOCABULARY.rows([words_of("a cat and a tree"), ("house",)], 3)
     assert rows.tolist() == [[A, UNKNOWN, AND, END], [HOUSE, END, PAD, PAD]]
@@ -81,7 +88,9 @@ def test_words_and_their_numbers():
     assert Vocabulary.of([("a", "b"), ("a",)], 2).words[4:] == ("a",)
 
 
-@pytest.mark.parametrize("encoder", ["cnn", "resnet18", "vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"])
+@pytest.mark.parametrize(
+    "encoder", ["cnn", "resnet18", "vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"]
+)
 def test_encoders(encoder):
     network = Captioner(encoder=encoder, width=32, layers=1).build(INFO)
     logits = network(torch.rand(2, 3, 32, 32), torch.tensor([[START, A], [START, HOUSE]]))
@@ -93,11 +102,11 @@ def test_encoders(encoder):
 
 def test_weights_of_an_encoder_from_a_file(tmp_path):
     network = Captioner(encoder="resnet18", width=32).build(INFO)
-    state = network.encoder.network.model.state_dict()
+    state = network.encoder.network.state_dict()
     torch.save(state | {"fc.weight": torch.zeros(2, 2)}, tmp_path / "weights.pt")
     other = Captioner(encoder="resnet18", width=32, weights=str(tmp_path / "weights.pt")).build(INFO)
     assert isinstance(other, CaptionNet)
-    assert all(torch.equal(value, state[name]) for name, value in other.encoder.network.model.state_dict().items())
+    assert all(torch.equal(value, state[name]) for name, value in other.encoder.network.state_dict().items())
     with pytest.raises(InputError, match="model.encoder=resnet18x is neither cnn nor a timm model"):
         Captioner(encoder="resnet18x").build(INFO)
     with pytest.raises(InputError, match=r"weights.pt is of another model"):

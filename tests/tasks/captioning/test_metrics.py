@@ -16,7 +16,7 @@ def references(*pictures):
 
 
 def test_grams_are_counted():
-    assert grams("a b a b".split(), 2) == {("a", "b"): 2, ("b", "a"): 1}
+    assert grams(["a", "b", "a", "b"], 2) == {("a", "b"): 2, ("b", "a"): 1}
     assert not grams(["a"], 2)
 
 
@@ -55,8 +55,8 @@ def test_nothing_right_is_nothing():
 
 def test_cider_of_what_people_said():
     cider = CIDEr(references(["a b c d e"], ["f g h i j"]))
-    assert cider.of("a b c d e".split(), 0) == pytest.approx(10)
-    assert cider.of("f g h i j".split(), 0) == 0
+    assert cider.of(["a", "b", "c", "d", "e"], 0) == pytest.approx(10)
+    assert cider.of(["f", "g", "h", "i", "j"], 0) == 0
 
 
 def test_cider_by_hand():
@@ -73,4 +73,4 @@ def test_cider_by_hand():
 def test_cider_is_the_mean_over_references():
     alone = CIDEr(references(["a b c d"], ["e"]))
     two = CIDEr(references(["a b c d", "p q r s"], ["e"]))
-    assert two.of("a b c d".split(), 0) == pytest.approx(alone.of("a b c d".split(), 0) / 2)
+    assert two.of(["a", "b", "c", "d"], 0) == pytest.approx(alone.of(["a", "b", "c", "d"], 0) / 2)

@@ -90,7 +90,9 @@ class TestLists:
             shades = (255 * views[:, 0, 16, 16]).round() / 10
             torch.testing.assert_close(shades, torch.tensor(at).float(), atol=0.3, rtol=0)
         (tmp_path / "val.csv").write_text("000.jpg\n")
-        with pytest.raises(InputError, match=r"val.csv, line 1: needed are files in 2 columns, got \['000.jpg'\]"):
+        with pytest.raises(
+            InputError, match=r"val.csv, line 1: needed are files in 2 columns, got \['000.jpg'\]"
+        ):
             listed(tmp_path, lines="000.jpg\n").load(0)
 
     @pytest.mark.parametrize(

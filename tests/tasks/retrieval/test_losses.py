@@ -25,7 +25,9 @@ class Vectors(torch.nn.Module):
 def pairs(count=5, width=4):
     generator = torch.Generator().manual_seed(0)
     queries, places = (
-        torch.nn.functional.normalize(torch.randn(count, width, generator=generator, dtype=torch.float64), dim=1)
+        torch.nn.functional.normalize(
+            torch.randn(count, width, generator=generator, dtype=torch.float64), dim=1
+        )
         for _ in range(2)
     )
     return ViewBatch(queries, places, torch.arange(count))
@@ -56,7 +58,9 @@ def plain_soft_margin(batch):
     return losses
 
 
-@pytest.mark.parametrize(("name", "plain"), [("info_nce", plain_info_nce), ("soft_margin", plain_soft_margin)])
+@pytest.mark.parametrize(
+    ("name", "plain"), [("info_nce", plain_info_nce), ("soft_margin", plain_soft_margin)]
+)
 def test_losses_are_those_of_a_loop_over_pairs(name, plain):
     batch = pairs()
     expected = torch.tensor(plain(batch), dtype=torch.float64)

@@ -41,7 +41,7 @@ def test_a_few_pairs_are_learnt_by_heart(loss):
     network, objective = engine.learner.model.module, engine.learner.objective
     (batch,) = engine.data.train.plain().batches([torch.arange(12)], 0, torch.device("cpu"))
     optimizer = torch.optim.Adam(network.parameters(), lr=0.003)
-    for _ in range(30):
+    for _ in range(60):
         optimizer.zero_grad()
         objective.loss(network, batch, Place(0, 0, 0), frozenset()).value.mean().backward()
         optimizer.step()
@@ -59,8 +59,14 @@ def test_a_few_pairs_are_learnt_by_heart(loss):
         (["task.loss=triplet"], r"task.loss must be one of info_nce, soft_margin, got 'triplet'"),
         (["task.sharpness=0"], r"task.sharpness must be above 0, got 0"),
         (["dataset=scene7", "dataset.root=x", "dataset.gap=0"], r"dataset.gap must be at least 1, got 0"),
-        (["dataset=scene7", "dataset.root=x", "dataset.tested=1"], r"dataset.tested must be in \(0, 1\), got 1"),
-        (["dataset=cvusa", "dataset.root=x", "dataset.query=0"], r"place must be another column than query, got 0"),
+        (
+            ["dataset=scene7", "dataset.root=x", "dataset.tested=1"],
+            r"dataset.tested must be in \(0, 1\), got 1",
+        ),
+        (
+            ["dataset=cvusa", "dataset.root=x", "dataset.query=0"],
+            r"place must be another column than query, got 0",
+        ),
     ],
 )
 def test_wrong_values_are_refused_by_name(overrides, message):
