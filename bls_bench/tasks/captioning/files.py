@@ -49,7 +49,7 @@ class CaptionedPictures(Pictures):
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
     def described(self, root: Path) -> tuple[Sequence[Described], Sequence[Described]]:
-        """Return the pictures to train on and those to test on. Raises InputError for a list that is wrong."""
+        """Return the pictures to train on and those to test on. Raises InputError for wrong lists."""
         raise NotImplementedError
 
     def load(self, seed: int, device: torch.device | None = None) -> Data:

@@ -44,7 +44,7 @@ def bleu(said: Mapping[int, Words], references: Sequence[Sequence[Words]]) -> fl
 
 
 class CIDEr:
-    """CIDEr-D against the references of each picture; a gram counts by how few pictures' references have it."""
+    """CIDEr-D against the references of each picture; grams of few pictures count most."""
 
     def __init__(self, references: Sequence[Sequence[Words]]) -> None:
         self._pictures = Counter[tuple[str, ...]]()
@@ -55,7 +55,7 @@ class CIDEr:
         self._references = [[(len(other), self._vectors(other)) for other in others] for others in references]
 
     def _vectors(self, words: Words) -> list[dict[tuple[str, ...], float]]:
-        """Return for each length the weights of the grams: count times the log of pictures per picture with it."""
+        """Return for each length the grams' weights: count times log(pictures / pictures that have it)."""
         return [
             {
                 gram: count * (self._log_count - math.log(max(1, self._pictures[gram])))

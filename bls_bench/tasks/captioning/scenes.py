@@ -27,7 +27,7 @@ NOTHING = ("nothing on the ground", "there is nothing on the ground", "nothing h
 class DescribedScenes(Dataset):
     """`images` scenes to train on and a quarter as many to test on, of side `image_size`, of other digits.
 
-    A scene holds none to `objects` digits. It has four captions, which tell in other words what is there and where.
+    A scene holds none to `objects` digits. It has four captions, which tell in other words what is where.
     """
 
     gives: ClassVar[frozenset[str]] = frozenset({"images", "captions"})

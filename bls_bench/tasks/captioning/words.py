@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # Numbers of what is no word: fills rows up, begins a caption, ends it, stands for a word that is not known.
 PAD, START, END, UNKNOWN = range(4)
 SPECIAL = ("", "", "", "<unknown>")
-WORD = re.compile(r"\w+(?:['’-]\w+)*")
+WORD = re.compile(r"\w+(?:['\u2019-]\w+)*")
 
 
 def words_of(caption: str) -> tuple[str, ...]:

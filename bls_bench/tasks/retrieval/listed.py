@@ -13,7 +13,7 @@ from bls_bench.tasks.text.files import open_text, wrong_line
 
 @dataclass(frozen=True, kw_only=True)
 class ListedPairs(PairedPictures):
-    """`root` holds the CSV files `train` and `test`, without a header; a line is a pair of files below `root`.
+    """`root` holds the CSV files `train` and `test`, without a header; a line is a pair of files.
 
     query, place: the columns, counted from 0, of the picture that is asked with (on the ground) and of that
     to be found (from above). Further columns are not read.
