@@ -24,6 +24,8 @@ PICTURES = {
     "instance_segmentation": SCENES,
     "segmentation": SCENES,
     "stereo": ("dataset.scenes=20",),
+    "captioning": SCENES,
+    "retrieval": SCENES,
 }
 
 
