@@ -24,7 +24,7 @@ WORDS = {
     "words": ("pictures of words", "use dataset=digit_words"),
     "views": ("several views of a scene", "use dataset=rendered_planes"),
     "captions": ("captions", "use dataset=described_scenes"),
-    "views": ("two views of each sample", "use dataset=scene_views"),
+    "pairs": ("two views of each sample", "use dataset=scene_views"),
     # models
     "sound_logits": ("a model that classifies sounds", "use model=logmel_cnn"),
     "word_logits": ("a model that reads words", "use model=ctc"),

@@ -67,7 +67,7 @@ class ViewBatches:
 class PairedPictures(Pictures):
     """Pairs of files; pictures are scaled to squares of side `image_size` whatever their shape."""
 
-    gives: ClassVar[frozenset[str]] = frozenset({"images", "views"})
+    gives: ClassVar[frozenset[str]] = frozenset({"images", "pairs"})
 
     def pairs(self, root: Path) -> tuple[Sequence[Pair], Sequence[Pair]]:
         """Return the pairs to train on and those to test on. Raises InputError for a list that is wrong."""

@@ -21,7 +21,7 @@ class FramePairs(PairedPictures):
     share, is tested on.
     """
 
-    name: str = "scene7"
+    name: str = "scene7_pairs"
     gap: int = 1
     tested: float = 0.2
 

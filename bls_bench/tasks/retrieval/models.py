@@ -22,7 +22,7 @@ class TwoTowers(Model):
     width: of a vector.
     """
 
-    needs: ClassVar[frozenset[str]] = frozenset({"images", "views"})
+    needs: ClassVar[frozenset[str]] = frozenset({"images", "pairs"})
     gives: ClassVar[frozenset[str]] = frozenset({"embeddings"})
     encoder: str = "cnn"
     weights: str | None = settings.folder(None)

@@ -27,7 +27,7 @@ class SceneViews(Dataset):
     grey negative.
     """
 
-    gives: ClassVar[frozenset[str]] = frozenset({"images", "views"})
+    gives: ClassVar[frozenset[str]] = frozenset({"images", "pairs"})
     name: str = "scene_views"
     images: int = 1600
     image_size: int = 48

@@ -27,7 +27,7 @@ class Retrieval(Task):
     per_sample: the loss is one a pair, which hangs on the others of its batch; else one a batch, their mean.
     """
 
-    needs: ClassVar[frozenset[str]] = frozenset({"views", "embeddings"})
+    needs: ClassVar[frozenset[str]] = frozenset({"pairs", "embeddings"})
     loss: str = "info_nce"
     sharpness: float = 10.0
     per_sample: bool = True

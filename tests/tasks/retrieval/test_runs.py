@@ -58,9 +58,12 @@ def test_a_few_pairs_are_learnt_by_heart(loss):
         (["task.per_sample=false", "pruner=infobatch"], r"scorer=per_sample needs the loss of each sample"),
         (["task.loss=triplet"], r"task.loss must be one of info_nce, soft_margin, got 'triplet'"),
         (["task.sharpness=0"], r"task.sharpness must be above 0, got 0"),
-        (["dataset=scene7", "dataset.root=x", "dataset.gap=0"], r"dataset.gap must be at least 1, got 0"),
         (
-            ["dataset=scene7", "dataset.root=x", "dataset.tested=1"],
+            ["dataset=scene7_pairs", "dataset.root=x", "dataset.gap=0"],
+            r"dataset.gap must be at least 1, got 0",
+        ),
+        (
+            ["dataset=scene7_pairs", "dataset.root=x", "dataset.tested=1"],
             r"dataset.tested must be in \(0, 1\), got 1",
         ),
         (
