@@ -42,14 +42,16 @@ lint: setup ## check format, style and types
 SCALE ?= digits
 SEEDS ?= 0,1,2,3,4
 LAUNCHER ?= basic
-TABLES := fig2 table2 table3 table5 table6 table7 table8 table9 fig3 correlation \
-	repb-table1 repb-table7 repb-table8 repb-table9 repb-table10 repb-table11 repb-fig2 \
+TABLES := fig2 table1 table2 table3 table4 table5 table6 table7 table8 table9 fig3 correlation \
+	repb-table1 repb-table2 repb-table4 repb-table5 repb-table6 repb-table7 repb-table8 repb-table9 repb-table10 repb-table11 repb-fig2 \
 	infobatch-table1 infobatch-table4 infobatch-table5 infobatch-table7 infobatch-table8 infobatch-table9 \
 	infobatch-fig3 infobatch-fig4
 
 fig2: ## BLS Figure 2: spectra of signal and noise, what the moving average removes
+table1: ## BLS Table 1: captioning and text recognition
 table2: ## BLS Table 2: methods at three pruning rates
 table3: ## BLS Table 3: other architectures
+table4: ## BLS Table 4: captioning and multi-view stereo
 table5: ## BLS Table 5: generation, a VAE and diffusion
 table6: ## BLS Table 6: semi-supervised learning
 table7: ## BLS Table 7: detection and instance segmentation
@@ -58,6 +60,10 @@ table9: ## BLS Table 9: bookkeeping beside training steps, measured here
 fig3: ## BLS Figure 3: accuracy and pruned % over alpha
 correlation: ## what BLS scores know of the samples, over training
 repb-table1: ## RePB Table 1: methods at three pruning rates
+repb-table2: ## RePB Table 2: captioning and text recognition
+repb-table4: ## RePB Table 4: multi-view stereo
+repb-table5: ## RePB Table 5: cross-view retrieval
+repb-table6: ## RePB Table 6: captioning
 repb-table7: ## RePB Table 7: generation
 repb-table8: ## RePB Table 8: images, texts and sounds, all labels and few
 repb-table9: ## RePB Table 9: other sampling, the gradient norm as score
