@@ -3,5 +3,5 @@
 PARTS = {
     "task": {"classification": "task:Classification"},
     "dataset": {"digits": "digits:Digits", "cifar": "cifar:CIFAR", "imagefolder": "folder:ImageFolder"},
-    "model": {"classifier": "models:Classifier"},
+    "model": {"classifier": "models:Classifier", "mlp": "small:MLP", "cnn": "small:CNN"},
 }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from bls_bench.data.base import Data, Images, first_of_each_class
+from bls_bench.data.base import Data, Images
 from bls_bench.data.files import FolderSplit, check_reading, worker_count
 from bls_bench.data.split import Pixels
 from bls_bench.system import settings
@@ -71,8 +71,8 @@ class ImageFolder(Photographs):
                 f"{train_folder} and {test_folder} must hold the same classes, "
                 f"but only one of them has {_some(set(classes) ^ set(test_classes))}"
             )
-        chosen = first_of_each_class(train_targets, self.subset)
-        train_paths, train_targets = [train_paths[i] for i in chosen.tolist()], train_targets[chosen]
+        chosen, train_targets = self.arranged(train_targets)
+        train_paths = [train_paths[i] for i in chosen.tolist()]
 
         size = self.image_size
         if size <= SMALL:
