@@ -46,7 +46,7 @@ class Labelled(Dataset):
             raise ValueError(f"duplicates must be at least 1, got {self.duplicates}")
 
     def arranged(self, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Return which training samples there are, (K,) int64 with repeats, and the label of each, (K,) int64.
+        """Return which training samples there are, with repeats, and the label of each, (K,) int64 both.
 
         targets: (N,) int64, the classes of all. Raises InputError where a class has too few samples.
         """

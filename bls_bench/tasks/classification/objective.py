@@ -69,7 +69,7 @@ class Classifying(Objective):
 
 
 class Accuracy(Measure):
-    """The share of samples whose class has the highest logit, in percent: of all, and the mean of the classes.
+    """The share of samples whose class has the highest logit, in percent; also the mean over classes.
 
     Classes of which there is no sample do not count.
     """
