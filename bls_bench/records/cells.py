@@ -39,7 +39,7 @@ def append(path: Path, line: CellLine) -> None:
     text = sealed(asdict(line))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")):
+        with FileLock(path.parent / ".lock"):
             append_line(path, text)
     except OSError as error:
         raise InputError(f"{path}: cannot write there ({error.strerror})") from None
