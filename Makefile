@@ -61,6 +61,12 @@ infobatch-fig4: ## InfoBatch Figure 4a: semantic segmentation
 $(TABLES): setup
 	$(BIN)/python scripts/tables.py $@ --scale $(SCALE) --seeds $(SEEDS) --launcher $(LAUNCHER)
 
+scores-matter: setup ## what scores are worth over random ones, 40 paired seeds, an hour of one core
+	$(BIN)/python scripts/scores_matter.py
+
+diagnose: setup ## what the scores of a run are made of: RUN=outputs/KEY
+	$(BIN)/python -m bls_bench.diagnose records=$(RUN)
+
 tables: setup ## render all tables from the records there are, training nothing
 	$(BIN)/python scripts/tables.py --render --scale $(SCALE)
 
@@ -73,4 +79,4 @@ bench: setup ## time the bookkeeping beside torch's own sampler, some minutes
 bench-train: setup ## time training beside a plain PyTorch loop, and what pruning saves of it, some minutes
 	$(BIN)/python scripts/bench_train.py
 
-.PHONY: help setup demo test test-slow lint tables reference bench bench-train $(TABLES)
+.PHONY: help setup demo test test-slow lint tables reference bench bench-train scores-matter diagnose $(TABLES)

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from bls_bench.experiments import scores
+from bls_bench.report import scores as shown
 from bls_bench.system.stopping import Interrupted
 
 
@@ -30,6 +31,9 @@ def main() -> int:
         except Interrupted as error:
             print(error, file=sys.stderr)
             code = error.exit_code
+    for line in shown.render(grid, arguments.results):
+        print(f"error: {line}", file=sys.stderr)
+    print(f"rendered: {arguments.results / 'tables' / shown.NAME}.md")
     return code
 
 
