@@ -28,6 +28,7 @@ ROOMS = (
     "experiments",
     "report",
     "bench",
+    "diagnose",
     "train",
 )
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -16,7 +16,7 @@ from bls_bench.config.run import Config
 from bls_bench.data.base import Data
 from bls_bench.engine import checkpoint
 from bls_bench.engine.batching import check_beside, fed, share_batch
-from bls_bench.engine.diagnosis import Absence, rank_correlation
+from bls_bench.engine.diagnosis import Absence, rank_correlation, weighing
 from bls_bench.engine.evaluation import gathered, measured
 from bls_bench.engine.learner import Learner
 from bls_bench.engine.outcome import epoch_line, mean_loss, result_of
@@ -124,6 +124,7 @@ class Engine:
             "pruned_percent": state.pruned_percent,
             "prune_ratio": selection.prune_ratio,
             **known,
+            **weighing(selection.weights, len(selection), state.num_samples),
             **clock.report(trained),
             "peak_memory_mib": peak_mib(device),
         }

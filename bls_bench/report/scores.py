@@ -73,8 +73,8 @@ def markdown(grid: Grid, measured: Measured) -> str:
         "# When scores matter",
         "Points of balanced accuracy over random scores under the same pruner at the same pruned %, with the "
         "95% interval of the paired differences. Per-sample losses are the ceiling of what a score of losses "
-        "can give. Bold: the interval does not hold 0. In brackets: the share of the per-sample effect, where "
-        "that is above 0. `make scores-matter`",
+        "can give. Bold: the interval does not hold 0. In brackets: the share of the per-sample effect, "
+        "where that is above 0. `make scores-matter`",
         f"![effect over random scores](../figures/{NAME}.png)",
     ]
     for (model, pruner, rate), found in blocks(grid).items():
