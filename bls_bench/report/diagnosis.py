@@ -1,4 +1,4 @@
-"""What the scores of a run are made of: numbers, from which samples each epoch trained on, and plain words."""
+"""What the scores of a run are made of: numbers from whom each epoch trained on, and plain words."""
 
 from __future__ import annotations
 
@@ -103,9 +103,7 @@ def words(found: Diagnosis) -> list[str]:
 
 def _of_losses(found: Diagnosis) -> str:
     if found.score_loss is None:
-        return (
-            "Losses: what the scores know of them cannot be told, for no epoch has losses of single samples."
-        )
+        return "Losses: what the scores know of them cannot be told, the task gives no losses of samples."
     degree = next(word for bound, word in DEGREES if abs(found.score_loss) < bound)
     return (
         f"Losses: scores and the losses then seen have a rank correlation of {found.score_loss:+.2f}; "
@@ -118,7 +116,7 @@ def _of_time(found: Diagnosis) -> str:
         return "Time: all samples were trained on equally long ago, so scores cannot tell the time."
     first, *later = found.kept_by_absence
     later = [share for share in later if not np.isnan(share)]
-    text = f"Time: scores and the epochs since a sample was last trained on correlate by {found.score_absence:+.2f}"
+    text = f"Time: scores and the epochs since the last training correlate by {found.score_absence:+.2f}"
     if not later or np.isnan(first):
         return f"{text}."
     return f"{text}; of samples just trained on {first:.0%} are kept, of those left out once {later[0]:.0%}."
@@ -132,4 +130,5 @@ def _of_training(found: Diagnosis) -> str:
     )
     if found.weight_sum is None or found.weight_spread is None:
         return f"{text}; no epoch left samples out."
-    return f"{text}; weights sum to {found.weight_sum:.2f} of the samples and spread by {found.weight_spread:.0%}."
+    weights = f"weights sum to {found.weight_sum:.2f} of the samples and spread by {found.weight_spread:.0%}"
+    return f"{text}; {weights}."

@@ -23,7 +23,8 @@ def html(title: str, found: Diagnosis, curves: Mapping[str, Sequence[Any]], name
     """Return the page. names: of the classes, in the order of `Diagnosis.kept_by_class`."""
     told = "".join(f"<li>{escape(line)}</li>" for line in words(found))
     return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>What the scores are made of</title>'
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        "<title>What the scores are made of</title>"
         f"<style>{STYLE}</style></head><body>\n<h1>What the scores are made of</h1>\n<p><code>{escape(title)}"
         f"</code></p><ul>{told}</ul>\n{image(draw(found, curves, names), 'plots')}</body></html>\n"
     )
