@@ -82,7 +82,8 @@ def markdown(grid: Grid, measured: Measured) -> str:
             head = f"{grid.label('pruners', pruner)}, {rate}% pruned, {grid.label('models', model)}"
             table = _effects(grid, measured, found)
             parts += [f"## {head}", table] if table else []
-    parts += ["## Without scores", _levels(grid, measured)]
+    if levels := _levels(grid, measured):
+        parts += ["## Without scores", levels]
     return "\n\n".join(parts) + "\n"
 
 
@@ -138,14 +139,17 @@ def _seeds(measured: Measured, found: Sequence[Cell], setting: str) -> str:
 
 
 def _levels(grid: Grid, measured: Measured) -> str:
-    """The balanced accuracy of the pruners that look at no score; 0% is full data."""
+    """The balanced accuracy of the pruners that look at no score, 0% is full data; empty if none was run."""
     found = [cell for cell in grid.cells if cell.pruner in ("random", "rs2")]
     settings = list(dict.fromkeys(cell.setting for cell in found))
     rows = []
     for pruner, rate in sorted(dict.fromkeys((cell.pruner, cell.rate) for cell in found), key=lambda p: p[1]):
         own = [found[0]._replace(setting=setting, pruner=pruner, rate=rate) for setting in settings]
-        rows.append([f"{grid.label('pruners', pruner)}, {rate}%", *(_level(measured, cell) for cell in own)])
-    return _table(["pruner", *(grid.label("settings", name) for name in settings)], rows)
+        levels = [_level(measured, cell) for cell in own]
+        if any(levels):
+            rows.append([f"{grid.label('pruners', pruner)}, {rate}%", *levels])
+    head = ["pruner", *(grid.label("settings", name) for name in settings)]
+    return _table(head, rows) if rows else ""
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -156,21 +160,28 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def draw(grid: Grid, measured: Measured) -> Figure:
     """Draw the effects over random scores, a panel a setting; the band reaches to the per-sample effect."""
     found = blocks(grid)[MODEL, PRUNER, RATE]
-    settings = list(dict.fromkeys(cell.setting for cell in found))
+    every = list(dict.fromkeys(cell.setting for cell in found))
+    run = {cell.setting for cell in found if measured.values(cell)}
+    settings = [setting for setting in every if setting in run] or every
     scorers = [
         name
         for name in grid.names["scorers"]
         if name not in CONTROLS and any(cell.scorer == name for cell in found)
     ]
     figure, axes = plt.subplots(
-        1, len(settings), figsize=(2.6 * len(settings) + 1.4, 3.6), sharey=True, layout="constrained"
+        1,
+        len(settings),
+        figsize=(2.6 * len(settings) + 1.4, 3.6),
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
     )
-    for axis, setting in zip(axes, settings, strict=True):
+    for axis, setting in zip(axes[0], settings, strict=True):
         own = {name: found[0]._replace(setting=setting, scorer=name) for name in scorers}
         _panel(axis, {name: measured.effect(cell, grid.control(cell)) for name, cell in own.items()})
         axis.set_title(grid.label("settings", setting), fontsize=10)
-    axes[0].set_yticks(range(len(scorers)), [grid.label("scorers", name) for name in scorers])
-    axes[0].invert_yaxis()
+    axes[0, 0].set_yticks(range(len(scorers)), [grid.label("scorers", name) for name in scorers])
+    axes[0, 0].invert_yaxis()
     figure.suptitle("What scores are worth: Selective-Backprop, 50% pruned, MLP", fontsize=11)
     figure.supxlabel("points of balanced accuracy over random scores, 95% interval", fontsize=10)
     return figure
