@@ -22,6 +22,17 @@ test: setup ## run the tests, but for the long ones
 test-slow: setup ## run the long tests
 	$(BIN)/python -m pytest -n auto --dist worksteal -m slow
 
+# A kill takes about a quarter of a minute on two cores; SEED draws other moments and values.
+KILLS ?= 100
+SEED ?= 0
+test-faults: export BLS_BENCH_FAULT_KILLS = $(KILLS)
+test-faults: export BLS_BENCH_FAULT_SEED = $(SEED)
+test-faults: export BLS_BENCH_FAULT_VALUES = 300
+test-faults: setup ## damage whatever can be damaged: KILLS=100 killed runs, 300 values, folders, records
+	$(BIN)/python -m pytest -s tests/test_kills.py tests/config/test_any_value.py tests/data/test_zoo.py \
+		tests/records/test_damage.py tests/engine/test_sealed.py tests/engine/test_shortage.py \
+		tests/library/test_any_state.py
+
 lint: setup ## check format, style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -59,7 +70,7 @@ infobatch-table8: ## InfoBatch Table 8: latent diffusion
 infobatch-fig3: ## InfoBatch Figure 3: accuracy and pruned % over r and delta
 infobatch-fig4: ## InfoBatch Figure 4a: semantic segmentation
 $(TABLES): setup
-	$(BIN)/python scripts/tables.py $@ --scale $(SCALE) --seeds $(SEEDS) --launcher $(LAUNCHER)
+	$(BIN)/python -m bls_bench.tables $@ --scale $(SCALE) --seeds $(SEEDS) --launcher $(LAUNCHER)
 
 scores-matter: setup ## what scores are worth over random ones, 40 paired seeds, an hour of one core
 	$(BIN)/python scripts/scores_matter.py
@@ -68,10 +79,13 @@ diagnose: setup ## what the scores of a run are made of: RUN=outputs/KEY
 	$(BIN)/python -m bls_bench.diagnose records=$(RUN)
 
 tables: setup ## render all tables from the records there are, training nothing
-	$(BIN)/python scripts/tables.py --render --scale $(SCALE)
+	$(BIN)/python -m bls_bench.tables --render --scale $(SCALE)
 
 reference: setup ## write docs/reference.md from the settings in the code
 	$(BIN)/python scripts/reference.py
+
+docs: setup ## write the documentation as a site, site/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 bench: setup ## time the bookkeeping beside torch's own sampler, some minutes
 	$(BIN)/python scripts/bench_overhead.py
@@ -79,4 +93,4 @@ bench: setup ## time the bookkeeping beside torch's own sampler, some minutes
 bench-train: setup ## time training beside a plain PyTorch loop, and what pruning saves of it, some minutes
 	$(BIN)/python scripts/bench_train.py
 
-.PHONY: help setup demo test test-slow lint tables reference bench bench-train scores-matter diagnose $(TABLES)
+.PHONY: help setup demo test test-slow test-faults lint tables reference docs bench bench-train scores-matter diagnose $(TABLES)

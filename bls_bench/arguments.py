@@ -22,14 +22,30 @@ def checked(words: Sequence[str]) -> list[str]:
     """Return the words of a command line as Hydra understands them.
 
     A value with letters beyond ASCII is put into quotes, without which Hydra's grammar does not take it.
-    Raises InputError for an unknown flag, and for a group that is given no name of an option.
+    Raises InputError for an unknown flag, for a group that is given no name of an option, and for files of
+    --config-dir that are not UTF-8.
     """
     found, unknown = get_args_parser().parse_known_args(list(words))
     flags = [word for word in unknown if word.startswith("-")]
     if flags:
         raise InputError(f"{flags[0]}: unknown flag, see --help")
+    if found.config_dir:
+        _check_encoding(Path(found.config_dir))
     folders = [CONF_DIR, *([Path(found.config_dir)] if found.config_dir else [])]
     return [_checked(word, folders) for word in words]
+
+
+def _check_encoding(folder: Path) -> None:
+    """Raise InputError for a config file that is not UTF-8, whose name Hydra would not tell."""
+    for file in sorted([*folder.glob("*.yaml"), *folder.glob("*/*.yaml")]):
+        try:
+            file.read_bytes().decode()
+        except UnicodeDecodeError as error:
+            line = error.object[: error.start].count(b"\n") + 1
+            byte = error.object[error.start]
+            raise InputError(
+                f"{file}, line {line}: it must be UTF-8, and has the byte 0x{byte:02x}"
+            ) from None
 
 
 def _checked(word: str, folders: Sequence[Path]) -> str:

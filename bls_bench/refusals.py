@@ -1,4 +1,4 @@
-"""One line for each error that a user can mend, Hydra's own among them."""
+"""One line for each error in the user's input, including Hydra's own."""
 
 import re
 import sys
@@ -10,8 +10,10 @@ from yaml import YAMLError
 
 from bls_bench.config.compose import composed
 from bls_bench.pruning.checks import NonFiniteLossError
-from bls_bench.system.errors import InputError, folded
+from bls_bench.system.errors import InputError, ResourceError, folded
 
+# Letters of a word, as of a value, that a message shows.
+LONGEST = 300
 # The errors that are told in one line, with their exit codes.
 EXPECTED: dict[type[Exception], int] = {
     InputError: 2,
@@ -21,6 +23,7 @@ EXPECTED: dict[type[Exception], int] = {
     YAMLError: 2,
     UnicodeDecodeError: 2,
     NonFiniteLossError: 1,
+    ResourceError: 1,
 }
 
 
@@ -37,6 +40,7 @@ def code_of(error: Exception) -> int:
 def one_line(error: Exception) -> str:
     """Fold an error's message into one line, and say what is allowed where Hydra only says no."""
     text = folded(error).partition("Config search path:")[0].strip()
+    text = re.sub(rf"(\S{{{LONGEST}}})\S+", r"\1...", text)
     unknown = re.match(r"Could not override '(.*?)'", text)
     if unknown is None:
         return text

@@ -6,16 +6,19 @@ Nothing heavy is imported before the config has been checked, so that help and r
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import sys
+from collections.abc import Sequence
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from bls_bench.arguments import checked
+from bls_bench.arguments import CHOSEN, checked
 from bls_bench.config.compose import CONF_DIR
-from bls_bench.config.run import load
+from bls_bench.config.run import Config, load
 from bls_bench.refusals import EXPECTED, code_of, tell
 from bls_bench.system.output import Unbroken
 from bls_bench.system.stopping import Interrupted
@@ -59,12 +62,21 @@ def _command(cfg: DictConfig) -> None:
         # Imported here: it takes seconds.
         from bls_bench.engine.session import run
 
-        run(config, experiment=hydra_config.runtime.choices.get("experiment"))
+        alone = hydra_config.mode != RunMode.MULTIRUN
+        choices = {group: hydra_config.runtime.choices.get(group) for group in CHOSEN}
+        run(config, choices, following(overrides, config) if alone else "")
     except tuple(EXPECTED) as error:
         if hydra_config.mode != RunMode.MULTIRUN:
             sys.exit(tell(error))
         tell(error, of=" ".join(overrides))
         raise ToldError(code_of(error)) from error
+
+
+def following(overrides: Sequence[str], config: Config) -> str:
+    """Return the command of the run to compare with: on full data, or for one on full data a pruned one."""
+    kept = [word for word in overrides if re.split(r"[.=]", word.lstrip("+~"))[0] not in ("pruner", "scorer")]
+    other = "bls_seta" if config.resolved["pruner"]["_target_"] == "none" else "none"
+    return shlex.join(["python", "-m", "bls_bench.train", f"pruner={other}", *kept])
 
 
 if __name__ == "__main__":

@@ -15,9 +15,9 @@ from bls_bench.config.schema import Root, Trainer
 FILE = Path(__file__).parents[1] / "docs" / "reference.md"
 HEAD = """# Reference
 
-Every part and its settings, made from the code by `make reference`. A setting is typed as
-`GROUP.NAME=VALUE`. An option is what one types for the group (`pruner=bls_seta`); several options may be of
-one part, with other values.
+Every part and its settings, made from the code by `make reference`. On the command line a setting is
+`GROUP.NAME=VALUE`, and an option is `GROUP=OPTION`, as `pruner=bls_seta`. Several options may use the same
+part with other values.
 """
 
 
@@ -28,7 +28,7 @@ def main() -> None:
 
 def page() -> str:
     """Return the text of the page."""
-    parts = [HEAD, "## Above all groups\n", described(Root), "## trainer\n", described(Trainer)]
+    parts = [HEAD, "## Settings without a group\n", described(Root), "## trainer\n", described(Trainer)]
     for group in GROUPS:
         parts.append(f"## {group}\n")
         for name in sorted(names(group)):

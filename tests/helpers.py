@@ -93,6 +93,15 @@ def same_weights(first, second):
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
+def exit_code(main):
+    """Run a command inside this process; returns the code that it exits with."""
+    try:
+        main()
+    except SystemExit as ended:
+        return ended.code or 0
+    return 0
+
+
 def command(*arguments, cwd, **environment):
     """Start `python -m bls_bench.train` in a process of its own; returns the Popen object."""
     return start("bls_bench.train", *arguments, cwd=cwd, **environment)

@@ -3,17 +3,23 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
+import textwrap
 import time
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
 
-from bls_bench.train import main
+from bls_bench.config.compose import composed
+from bls_bench.config.run import load
+from bls_bench.train import following, main
+from bls_bench.version import __version__
 
-from .helpers import TINY, command, finish, metrics, torchrun, without_times
+from .helpers import TINY, command, exit_code, finish, metrics, torchrun, without_times
 
 ROOT = Path(__file__).parents[1]
 TINY_RESNET18 = ("dataset.subset=10", "trainer.epochs=2", "logger=none")
@@ -27,12 +33,7 @@ def here(tmp_path, monkeypatch, capsys):
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "argv", ["bls_bench.train", *arguments])
         capsys.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as ended:
-            code = ended.code or 0
-        return code, *capsys.readouterr()
+        return exit_code(main), *capsys.readouterr()
 
     return run
 
@@ -58,10 +59,11 @@ def test_the_demo_end_to_end(tmp_path):
     assert code == 0, err
     lines = out.strip().splitlines()
     assert sum(line.startswith("epoch") for line in lines) == 6
-    accuracy, pruned = re.search(r"finished: accuracy ([\d.]+)% .* pruned ([\d.]+)%", lines[-2]).groups()
+    accuracy, pruned = re.search(r"finished: accuracy ([\d.]+)% .* pruned ([\d.]+)%", out).groups()
     assert float(accuracy) > 90
     assert 10 < float(pruned) < 50
-    record = Path(lines[-1].removeprefix("record: "))
+    record = Path(re.search(r"^  record +(\S+)$", out, re.MULTILINE)[1])
+    assert lines[-1].split(maxsplit=1)[1].startswith("python -m bls_bench.train pruner=none ")
     assert record.parent == tmp_path / "outputs"
     assert json.loads((record / "result.json").read_text())["status"] == "finished"
     assert len(metrics(record)) == 6
@@ -83,8 +85,19 @@ def test_help_lists_every_group_and_its_options(here, tmp_path):
     ):
         options = sorted(path.stem for path in (ROOT / "conf" / group).glob("*.yaml"))
         assert f"{group}: {', '.join(options)}" in out
-    assert "pruner=bls_seta" in out
     assert not list(tmp_path.iterdir())
+
+
+def test_help_begins_with_examples_and_fits_a_screen(here):
+    _, out, _ = here("--help")
+    wrapped = [part for line in out.splitlines() for part in textwrap.wrap(line, 100) or [""]]
+    assert len(wrapped) <= 45
+    examples = [line.partition("  #")[0].split() for line in out.splitlines() if line.startswith("  python")]
+    assert len(examples) >= 4
+    for _, _, module, *words in examples:
+        assert module == "bls_bench.train"
+        assert "-m" in words or load(composed(words))
+    assert out.index("python -m bls_bench.train pruner") < out.index("dataset: ")
 
 
 def test_cfg_job_shows_the_composed_config(here, tmp_path):
@@ -93,6 +106,36 @@ def test_cfg_job_shows_the_composed_config(here, tmp_path):
     assert "_target_: seta" in out
     assert "alpha: 0.9" in out
     assert not list(tmp_path.iterdir())
+
+
+def test_the_end_of_a_run_says_what_was_saved_and_what_to_try_next(here, tmp_path):
+    run = (*TINY[1:], "pruner=random", "records=my runs")
+    code, out, err = here(*run)
+    assert code == 0, err
+    lines = out.splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("finished: accuracy"))
+    rows = dict(line.split(maxsplit=1) for line in lines[start + 1 :])
+    (result,) = tmp_path.glob("my runs/*/result.json")
+    found = json.loads(result.read_text())
+    full, trained = 100 * 3, found["samples_trained"]
+    assert trained < full
+    assert rows["samples"] == f"{trained} trained on, {full - trained} of {full} saved"
+    assert rows["record"] == str(result.parent)
+    assert len({len(line) - len(line.split(maxsplit=1)[1]) for line in lines[start + 1 :]}) == 1  # aligned
+    # The next command runs as it is shown, on full data, with all else as it was.
+    words = shlex.split(rows["next"])
+    assert words[:4] == ["python", "-m", "bls_bench.train", "pruner=none"]
+    code, out, _ = here(*words[3:])
+    assert code == 0
+    assert "pruned 0.0%" in out
+    assert "pruner=bls_seta" in out.splitlines()[-1]
+    assert here(*run)[1].startswith("already finished: accuracy")
+
+
+def test_the_next_command_leaves_the_settings_of_the_pruner_out():
+    typed = ["pruner=bls_seta", "scorer.alpha=0.9", "+pruner.target=0.5", "seed=3", "dataset.root=a b"]
+    config = load(composed(["pruner=bls_seta"]))
+    assert following(typed, config) == "python -m bls_bench.train pruner=none seed=3 'dataset.root=a b'"
 
 
 @pytest.mark.slow
@@ -287,6 +330,31 @@ def test_bad_input_is_one_line_exit_code_two_and_nothing_written(arguments, mess
     assert (tmp_path / "file").read_text() == "kept"
 
 
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"_target_: [1,\n", "line 2"),
+        (b"_target_: seta\n\tx: 1\n", "line 2"),
+        (b"_target_: seta\n# caf\xe9\n", "line 2"),
+        (b"_target_: seta\nx: !!python/name:os.system\n", "line 2"),
+        (b"_target_: seta\nx: !mine 1\n", "line 2"),
+        (b"_target_: seta\n_target_: seta\n", "line 2"),
+        (b"_target_: se\0ta\n", "position 1"),
+        (b"- seta\n", "pruner must be a group of settings, got ['seta']"),
+        (b"", "pruner._target_ must be one of"),
+    ],
+)
+def test_a_config_file_of_ones_own_that_is_no_config_is_named(content, line, here, tmp_path):
+    folder = tmp_path / "mine" / "pruner"
+    folder.mkdir(parents=True)
+    (folder / "own.yaml").write_bytes(content)
+    code, out, err = here("--config-dir", "mine", "pruner=own", "logger=none")
+    assert (code, out) == (2, "")
+    assert re.fullmatch(r"error: .*\n", err), err
+    assert line in err
+    assert "own.yaml" in err or line.startswith("pruner")
+
+
 def test_an_image_that_cannot_be_decoded_is_named(here, tmp_path):
     for split in ("train", "test"):
         for name in ("a", "b"):
@@ -399,8 +467,18 @@ def test_the_wheel_works_without_the_source_tree(tmp_path):
         where, cwd=cwd, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=True
     )
     assert all(word.startswith(str(tmp_path / "site")) for word in shown.stdout.split())
-    code, out, err = finish(
-        command("pruner=bls_seta", "model=resnet18", *TINY_RESNET18, cwd=cwd, PYTHONPATH=path)
+    words = ("train", "pruner=bls_seta", "model=resnet18", *TINY_RESNET18)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "site" / "bin" / "bls_bench"), *words],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
     )
-    assert code == 0, err
-    assert "finished:" in out
+    assert done.returncode == 0, done.stderr
+    assert "finished:" in done.stdout
+    (found,) = distributions(name="bls_bench", path=[str(tmp_path / "site")])
+    assert {"all", "dev", "docs", "tensorboard", "mlflow"} <= set(found.metadata.get_all("Provides-Extra"))
+    assert found.metadata["License-Expression"] == "MIT"
+    assert any(line.startswith("Topic ::") for line in found.metadata.get_all("Classifier"))
+    assert found.version == __version__

@@ -55,7 +55,7 @@ class Bookkeeping:
         """Return the seconds of one epoch."""
         state = self.state
         started = time.perf_counter()
-        # The losses come in a circle: they are the training's, and neither time nor memory counts here.
+        # The same losses are used again and again: they belong to the training, and cost nothing here.
         for batch, loss in zip(state.begin_epoch().batches(BATCH_SIZE), cycle(self.given), strict=False):
             whole = loss.ndim == 0 or batch.indices.numel() == BATCH_SIZE
             state.record(batch.indices, loss if whole else loss[: len(batch.indices)])

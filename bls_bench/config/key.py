@@ -1,4 +1,4 @@
-"""A run's key: a hash of everything that bears on its numbers."""
+"""A run's key: a hash of everything that its numbers depend on."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ LENGTH = 12
 def key_of(seed: int, parts: Mapping[str, Part], targets: Mapping[str, str]) -> str:
     """Return the name of a run, LENGTH hexadecimal digits.
 
-    It stands for the seed and, for each part, the name that people type for it (`targets`), the version of
+    It stands for the seed and, for each part, its name on the command line (`targets`), the version of
     its algorithm and every value, defaults included: a default that changes changes the key. Left out are
-    what bears on no number, all of a folder but its last name, and fields newer than the records at the
+    what changes no number, all of a folder but its last name, and fields newer than the records at the
     value under which those were made (`bls_bench.system.settings`).
     """
     kept = {group: _kept(part, targets.get(group)) for group, part in parts.items()}

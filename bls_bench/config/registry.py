@@ -1,4 +1,4 @@
-"""The names that people type for the parts of a run, and the classes that they stand for.
+"""The names of the parts of a run on the command line, and their classes.
 
 Nothing is listed here that a folder tells: a pruner or scorer is the class of the module that bears its name,
 and a task's folder says in its `PARTS` which task, data sets and models it brings.
@@ -39,6 +39,7 @@ GROUPS = tuple(BASES)
 FOLDERS = {
     "pruner": ("bls_bench.pruning.pruners", "bls_bench.static.methods"),
     "scorer": ("bls_bench.pruning.scorers",),
+    "logger": ("bls_bench.records.loggers",),
 }
 # Groups of a few classes that share a module.
 OWN = {
@@ -47,10 +48,6 @@ OWN = {
         "constant": "bls_bench.optim:Constant",
         "cosine": "bls_bench.optim:Cosine",
         "onecycle": "bls_bench.optim:OneCycle",
-    },
-    "logger": {
-        "none": "bls_bench.records.tracking:Logger",
-        "wandb": "bls_bench.records.tracking:WandbLogger",
     },
 }
 

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     import torch
 
 
+# The groups whose values others take over: what is wrong with one is told of the key that was given.
+FIRST = ("task", "model")
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
     """The parts of a run, each built from its group, and `resolved`, the plain values they came from."""
@@ -85,12 +89,18 @@ def load(cfg: DictConfig, typed: Collection[str] = ()) -> Config:
         nodes[group] = node
     resolved["trainer"], trainer = made(Trainer, nodes.pop("trainer"), "trainer.")
     parts: dict[str, Any] = {}
-    for group, node in nodes.items():
+    for group in (*FIRST, *(group for group in nodes if group not in FIRST)):
+        node = nodes[group]
         cls = resolve(group, node.get("_target_"), root.plugins)
         foreign = node if group in typed or f"{group}._target_" in typed else {}
         droppable = {key for key in foreign if f"{group}.{key}" not in typed}
         values, parts[group] = made(cls, node, f"{group}.", droppable)
         resolved[group] = {"_target_": node["_target_"]} | values
+    chosen = {"scorer", "scorer._target_"}.intersection(typed)
+    if not parts["pruner"].scores and not chosen and parts["scorer"].needs - parts["task"].gives:
+        # Nobody reads the scores: their losses are noted by what the task gives.
+        values, parts["scorer"] = made(resolve("scorer", "bls", ()), {}, "scorer.")
+        resolved["scorer"] = {"_target_": "bls"} | values
     config = Config(root=root, trainer=trainer, resolved=resolved, **parts)
     check_fit(config.resolved, {group: parts[group] for group in GROUPS}, trainer)
     if trainer.epochs is not None:  # how many epochs a run in steps has, its data tell

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Collection
 from typing import Any
 
@@ -36,7 +37,8 @@ class Trainer(Part):
     ends with one. checkpoint_seconds: the least time between two checkpoints (one is always written on
     Ctrl-C and SIGTERM). timeout: seconds after which a process that waits for another, which hangs, gives
     up. save_model: keep the weights as model.pt. save_losses: keep the losses of every sample as
-    losses.npy, 8 bytes a sample and epoch.
+    losses.npy, 8 bytes a sample and epoch. look: end with look.html, a page of who was trained on and how
+    they were scored; it takes about 2 bytes a sample and epoch, in checkpoints too.
     """
 
     epochs: int | None
@@ -53,6 +55,7 @@ class Trainer(Part):
     timeout: float = unkeyed(1800.0)
     save_model: bool = unkeyed(True)
     save_losses: bool = unkeyed(False)
+    look: bool = unkeyed(False)
     steps: int | None = added(None, neutral=None)
 
     @property
@@ -63,7 +66,8 @@ class Trainer(Part):
     def __post_init__(self) -> None:
         if (self.epochs is None) == (self.steps is None):
             raise ValueError(
-                f"epochs={_word(self.epochs)} and steps={_word(self.steps)}: give one, and null for the other"
+                f"epochs={_word(self.epochs)} and trainer.steps={_word(self.steps)}: give one, and null for "
+                "the other"
             )
         length = "steps" if self.epochs is None else "epochs"
         for name in (length, "batch_size", "accumulate", "eval_every"):
@@ -97,7 +101,7 @@ class Trainer(Part):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Root(Part):
-    """What stands above all groups.
+    """Settings of the run that belong to no group.
 
     records: the folder of the records; archive: a folder whose archive takes the finished record, or null.
     plugins: modules of yours whose classes a `_target_` may name.
@@ -129,6 +133,9 @@ def made(
     values = _values(cls, node, prefix)
     try:
         part = cls(**values)
+        for name, value in values.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"{name} must be a finite number, got {value}")
         # As the part has them: it may have put an actual value in the place of a word for it.
         return {name: getattr(part, name) for name in values}, part
     except (ValueError, OverflowError) as error:

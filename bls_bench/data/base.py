@@ -13,9 +13,20 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+# Of images, in pixels.
+LARGEST_SIDE = 2**14
+
+
 def memory_format(image_size: int) -> torch.memory_format:
     """Return how inputs and weights lie in memory: channels last, which smaller images only make slower."""
     return torch.channels_last if image_size >= 32 else torch.contiguous_format
+
+
+def check_side(pixels: int, least: int = 1) -> None:
+    """Check the side of images. Raises ValueError where one alone would take gigabytes."""
+    if not least <= pixels <= LARGEST_SIDE:
+        floats = f"{3 * 4 * LARGEST_SIDE**2 / 2**30:.0f} GiB an image"
+        raise ValueError(f"image_size must be in {least} ... {LARGEST_SIDE} ({floats}), got {pixels}")
 
 
 class Split(Protocol):

@@ -22,12 +22,12 @@ COPIED = 0.2
 class Labelled(Dataset):
     """The base of data sets with a class a sample. All of this is about the training split alone.
 
-    subset: keeps the first so many samples of every class. imbalance: a long tail; of C classes, class c
-    keeps the first n * imbalance^(-c / (C - 1)) samples, n those of the smallest class, so the first class
-    has so many times the samples of the last. label_noise: the share of the samples whose label becomes
-    another one, any of the others. duplicates: how often a fifth of the samples occur, copies with the label
-    of the original. They follow each other in this order. What is random about them is the same in every
-    run, whatever its seed.
+    subset: keeps at most this many samples of every class, the first ones. imbalance: a long tail; of C
+    classes, class c keeps the first n * imbalance^(-c / (C - 1)) samples, n those of the smallest class, so
+    the first class has so many times the samples of the last. label_noise: the share of the samples whose
+    label becomes another one, any of the others. duplicates: how often a fifth of the samples occur, copies
+    with the label of the original. They follow each other in this order. What is random about them is the
+    same in every run, whatever its seed.
     """
 
     subset: int | None = None

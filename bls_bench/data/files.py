@@ -8,16 +8,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from PIL import Image
 from tqdm import tqdm
 
+from bls_bench.data.decoding import decode
 from bls_bench.data.items import Items
 from bls_bench.data.split import BatchSplit, MemorySplit, Pixels
-from bls_bench.system.errors import InputError
 from bls_bench.system.lazy import torch
 from bls_bench.system.memory import CHOICES
 
 if TYPE_CHECKING:
+    from PIL import Image
     from torch import Tensor
 
 
@@ -25,7 +25,7 @@ class FolderSplit(BatchSplit):
     """Image files that `workers` processes (0: this one) decode batch by batch, ahead of training.
 
     `transform` turns an RGB picture into a (3, H, W) uint8 tensor, the same size for all. It may be
-    random, as in `Items`.
+    random, as in `Items`. exif: see `decode`.
     """
 
     def __init__(
@@ -36,10 +36,11 @@ class FolderSplit(BatchSplit):
         pixels: Pixels,
         seed: int,
         workers: int,
+        exif: bool = False,
     ) -> None:
         super().__init__(targets, pixels, seed)
         self.paths = paths
-        self._items = Items(len(paths), Decoder(paths, transform), torch.stack, seed, workers)
+        self._items = Items(len(paths), Decoder(paths, transform, exif), torch.stack, seed, workers)
 
     def in_memory(self) -> MemorySplit:
         """Decode every file now, with a progress bar; for a transform that is not random."""
@@ -63,25 +64,10 @@ class Decoder:
 
     paths: Sequence[str]
     transform: Callable[[Image.Image], Tensor]
+    exif: bool
 
     def __call__(self, index: int) -> Tensor:
-        return decode(self.paths[index], self.transform)
-
-
-def decode(path: str, transform: Callable[[Image.Image], Tensor]) -> Tensor:
-    """Read an image file as RGB and transform it. Raises InputError, naming the file, if it cannot."""
-    try:
-        with Image.open(path) as image:
-            if image.mode.startswith(("I", "F")):
-                # Pillow would cut off, not scale, what does not fit into 8 bits.
-                raise ValueError(f"it has more than 8 bits a channel (mode {image.mode}): convert it")
-            return transform(image.convert("RGB"))
-    except Exception as error:  # Pillow's formats fail in many ways: OSError, SyntaxError, struct.error...
-        raise InputError(f"{path} cannot be decoded as an image: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
+        return decode(self.paths[index], self.transform, self.exif)
 
 
 def check_reading(in_memory: str | bool, workers: int | str) -> str:

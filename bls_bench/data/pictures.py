@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bls_bench.data.base import Data, Dataset, Images
+from bls_bench.data.base import Data, Dataset, Images, check_side
 from bls_bench.data.files import check_reading, worker_count
 from bls_bench.data.reading import ReadColumns, Reader
 from bls_bench.system import settings
@@ -35,8 +35,7 @@ class Pictures(Dataset):
     def __post_init__(self) -> None:
         if not self.root:
             raise ValueError(f"root must be the folder of the data, got {self.root!r}")
-        if self.image_size < 32:
-            raise ValueError(f"image_size must be at least 32, got {self.image_size}")
+        check_side(self.image_size, least=32)
         object.__setattr__(self, "in_memory", check_reading(self.in_memory, self.workers))
 
     def _loaded(

@@ -5,7 +5,6 @@ The one before the last is kept beside it, for the case that the last is damaged
 
 from __future__ import annotations
 
-import hashlib
 import io
 import pickle
 import random
@@ -15,14 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from bls_bench.system import durable
+from bls_bench.system import durable, sealing
 from bls_bench.system.errors import InputError, folded
 
 # What the engine puts into one.
 CONTENT = {"key", "training", "pruning", "generators", "step", "parts", "absence", "seconds", "history"}
-# The end of a file that is whole: this word and the SHA-256 of all before it.
-SEAL = b"bls_bench checkpoint "
-DIGEST = 32
 
 
 def previous(path: Path) -> Path:
@@ -39,9 +35,7 @@ def save(path: Path, content: dict[str, Any]) -> None:
     try:
         with temporary.open("w+b") as file:
             torch.save(content, file)
-            file.seek(0)
-            digest = hashlib.file_digest(file, "sha256").digest()
-            file.write(SEAL + digest)
+            sealing.seal(file)
             file.flush()
             durable.sync(file.fileno())
         if path.exists():
@@ -66,7 +60,7 @@ def newest(path: Path) -> Path | None:
     """
     found = [one for one in (path, previous(path)) if one.exists()]
     for one in found:
-        if _payload(one) is not None:
+        if sealing.payload(one.read_bytes()) is not None:
             for damaged in found[: found.index(one)]:
                 print(f"{damaged} is damaged: going on from the one before it")
             return one
@@ -75,16 +69,9 @@ def newest(path: Path) -> Path | None:
     return None
 
 
-def _payload(path: Path) -> bytes | None:
-    """Return what was sealed; None for a file that is damaged or cut short."""
-    content = path.read_bytes()
-    payload, seal = content[: -len(SEAL) - DIGEST], content[-len(SEAL) - DIGEST :]
-    return payload if seal == SEAL + hashlib.sha256(payload).digest() else None
-
-
 def read(path: Path) -> Any:
     """Return the content of a sealed file, all tensors on the CPU; None if it is damaged or no checkpoint."""
-    payload = _payload(path)
+    payload = sealing.payload(path.read_bytes())
     if payload is None:
         return None
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import numpy as np
 import torch
 from scipy.stats import ConstantInputWarning, spearmanr
 from torch import Tensor
@@ -63,3 +64,9 @@ class Absence:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._last = state["last"].clone()
+
+
+def spread(scores: Tensor, weights: Tensor | None) -> dict[str, np.ndarray]:
+    """Return the scores that are known, of scores (N,), and the weights (K,) of the samples kept, if any."""
+    found = {"scores": scores[scores.isfinite()], "weights": weights}
+    return {name: values.numpy() for name, values in found.items() if values is not None and len(values)}

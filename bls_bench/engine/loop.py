@@ -10,24 +10,25 @@ from typing import Any
 
 from lightning_fabric import Fabric
 from torch import Tensor
-from tqdm import tqdm
 
 from bls_bench.config.run import Config
 from bls_bench.data.base import Data
 from bls_bench.engine import checkpoint
 from bls_bench.engine.batching import check_beside, fed, share_batch
-from bls_bench.engine.diagnosis import Absence, rank_correlation, weighing
+from bls_bench.engine.diagnosis import Absence, rank_correlation, spread, weighing
 from bls_bench.engine.evaluation import gathered, measured
 from bls_bench.engine.learner import Learner
+from bls_bench.engine.live import Live, Pace, rest
 from bls_bench.engine.outcome import epoch_line, mean_loss, result_of
 from bls_bench.engine.parts import MeanParts
 from bls_bench.pruning.budget import run_length
 from bls_bench.pruning.selection import Batch, Selection
 from bls_bench.pruning.state import PruningState
+from bls_bench.pruning.trace import Trace
 from bls_bench.pruning.visits import Visits
 from bls_bench.records import loss_table
 from bls_bench.records.run import Record
-from bls_bench.records.tracking import Tracker
+from bls_bench.records.tracking import Tracker, is_due
 from bls_bench.system.clock import Clock, peak_mib, start_peak, synchronize
 from bls_bench.system.errors import InputError, folded
 from bls_bench.system.stopping import Interrupted, StopSignal
@@ -38,7 +39,7 @@ class Engine:
     """Trains one model on one data set.
 
     state: of the pruning. learner: what learns. done: the steps of the open epoch already made.
-    history: the metrics of the finished epochs.
+    history: the metrics of the finished epochs. trace: what they did with each sample, if that is kept.
     """
 
     def __init__(self, config: Config, data: Data, fabric: Fabric) -> None:
@@ -60,9 +61,12 @@ class Engine:
             )
         except ValueError as error:
             raise InputError(f"pruner.{error}") from None
+        self.trace = Trace(len(data.train)) if config.trainer.look else None
         self.done = 0
         self.history: list[dict[str, Any]] = []
         self._absence, self._parts, self._clock = Absence(len(data.train)), MeanParts(), Clock()
+        self._pace = Pace()
+        self._weights: Tensor | None = None
 
     def fit(self, record: Record | None, tracker: Tracker, stop: StopSignal) -> dict[str, Any]:
         """Train from where the state stands to the last epoch; returns the result of the run.
@@ -77,7 +81,9 @@ class Engine:
             if record:
                 record.append(metrics)
                 tracker.log(metrics)
-                tqdm.write(epoch_line(metrics, self.state.num_epochs, self.config.task.metrics))
+                if self.state.past or is_due(metrics["epoch"], self.state.num_epochs):
+                    tracker.spread(metrics["epoch"], spread(self.state.scores, self._weights))
+                Live.write(epoch_line(metrics, self.state.num_epochs, self.config.task.metrics))
             # One clock decides: all processes have to save, or none.
             due = time.monotonic() - saved >= self.config.trainer.checkpoint_seconds
             if not self.state.past and self.fabric.broadcast(due):
@@ -105,7 +111,10 @@ class Engine:
             raise Interrupted(stop.number, f"stopped in {where}; the same command goes on from there")
         with clock.time("select"):
             used = state.scores.clone()
+            self._weights = selection.weights
             visits = state.end_epoch()
+        if self.trace is not None:
+            self.trace.note(visits, state.scores)
         if record and self.config.trainer.save_losses:
             loss_table.write(record.losses, epoch, state.num_epochs, state.num_samples, visits)
         with clock.time("eval"):
@@ -149,16 +158,16 @@ class Engine:
         left = batches[self.done :]
         parts = [self.learner.parts(batch.indices) for batch in left]
         fetched = self._clock.waiting(fed(self.data, parts, self.done, epoch, self.fabric))
-        with tqdm(
+        with Live(
             left,
+            lambda: rest(self._pace, self.state, self.history),
             desc=f"epoch {epoch + 1}/{self.state.num_epochs}",
             total=len(batches),
             initial=self.done,
-            leave=False,
             disable=None if show else True,
         ) as bar:
             for batch in bar:
-                self._set_rate(self._progress(len(batches)))
+                self._set_rate(self._pace.at(self._progress(len(batches))))
                 self._learn(batch, fetched)
                 self.done += 1
                 if stop.received(self.done, len(batches), self.fabric.device):
@@ -174,9 +183,9 @@ class Engine:
         own = loss.observed if scorer.per_sample and loss.observed is not None else loss.value
         if loss.counted is None:
             self.state.record(batch.indices, own, loss.signals[scorer.signal] if scorer.signal else None)
-        elif counted := loss.counted.nonzero()[:, 0].tolist():
+        elif len(counted := loss.counted.nonzero()[:, 0]):
             # A sample without a loss is neither easy nor hard: it keeps the score that it had.
-            self.state.record(batch.indices[counted], own[counted])
+            self.state.record(batch.indices[counted.cpu()], own[counted])
         self.state.steps_made += 1
         self._parts.add(loss.parts, len(batch.indices))
 
@@ -223,10 +232,12 @@ class Engine:
             "step": self.done,
             "parts": gathered(self._parts.state_dict(), self.fabric),
             "absence": self._absence.state_dict(),
+            "trace": self.trace and self.trace.state_dict(),
             "seconds": self._clock.seconds,
             "history": self.history,
         }
         if record:
+            record.restore()
             checkpoint.save(record.checkpoint, content)
         self.fabric.barrier()
 
@@ -237,6 +248,11 @@ class Engine:
         of processes.
         """
         content = checkpoint.load(path, self.config.key, self.state.num_samples)
+        if self.trace is not None and not content.get("trace"):
+            raise InputError(
+                "trainer.look must be on from the first epoch: this run was begun without it, "
+                f"go on without it or delete {path.parent} to start afresh"
+            )
         states, rank = content["generators"], self.fabric.global_rank
         if len(states) != self.fabric.world_size:
             raise InputError(f"{path} was made by {len(states)} processes: go on with as many")
@@ -253,4 +269,6 @@ class Engine:
         self.done, self._clock.seconds = content["step"], content["seconds"]
         self._parts.load_state_dict(content["parts"][rank], self.fabric.device)
         self._absence.load_state_dict(content["absence"])
+        if self.trace is not None:
+            self.trace.load_state_dict(content["trace"])
         self.history = content["history"]

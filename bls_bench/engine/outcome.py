@@ -8,10 +8,11 @@ from typing import Any
 from lightning_fabric import Fabric
 
 from bls_bench.config.run import Config
+from bls_bench.engine.live import duration
 from bls_bench.pruning.state import PruningState
 from bls_bench.pruning.visits import Visits
 from bls_bench.records.run import Record
-from bls_bench.records.schema import Metric
+from bls_bench.records.schema import Metric, metrics
 from bls_bench.system.clock import totals
 
 
@@ -75,23 +76,68 @@ def announce(config: Config, state: PruningState, fabric: Fabric) -> None:
         fabric.print(f"to be pruned in {length}: {expected}")
 
 
-def report(what: str, result: dict[str, Any], config: Config, record: Record) -> None:
-    """Print the outcome."""
-    expected = expectation(config, config.trainer.epochs or result["epochs"])
-    archive = config.root.archive
-    place = f"record: {record.path}" if archive is None else f"archive: {archive}, run {config.key}"
+def report(
+    what: str, result: dict[str, Any], config: Config, record: Record, device: str, following: str
+) -> None:
+    """Print the outcome: one line, and beneath it what was saved and where the record lies.
+
+    device: the type of the one that trains. following: the command to try next, or empty.
+    """
+    epochs, archive = config.trainer.epochs, config.root.archive
+    expected = expectation(config, epochs or result["epochs"])
     found = ", ".join(
-        f"{one.name} {one.text(result[f'{one.name}_last'])} (best {one.text(result[f'{one.name}_best'])})"
-        for one in config.task.metrics
+        f"{one.name} {one.text(result[one.last])} (best {one.text(result[one.top])})"
+        for one in metrics(result)
     )
+    rows = {
+        "samples": _samples(result, epochs),
+        "time": _seconds(result, epochs, device),
+        "record": f"{record.path}" if archive is None else f"run {config.key} in the archive {archive}",
+        "next": following,
+    }
     print(
-        f"{what}: {found}, pruned {result['pruned_percent']:.1f}%{expected and f' ({expected})'}, "
-        f"training took {result['train_seconds']:.1f} s\n"
-        f"{place}"
+        f"{what}: {found}, pruned {result['pruned_percent']:.1f}%{expected and f' ({expected})'}",
+        *(f"  {name:<9}{text}" for name, text in rows.items() if text),
+        sep="\n",
     )
-    root, made_with = config.resolved["dataset"].get("root"), record.data_root()
+    root, made_with = config.resolved["dataset"].get("root"), record.recorded().get("dataset", {}).get("root")
     if made_with is not None and root != made_with:
-        print(f"note: it was made with dataset.root={made_with}; take another records= if that is other data")
+        print(f"note: it was made with dataset.root={made_with}; choose another records= for other data")
+
+
+def _spared(result: dict[str, Any], epochs: int | None) -> int:
+    """Return how many samples a run of so many epochs saved against full data, its scoring run counted in.
+
+    epochs: None for a run in steps, which makes as many of them as without pruning.
+    """
+    if epochs is None:
+        return 0
+    full = result["num_samples"] * epochs
+    return full - result["samples_trained"] - result.get("scoring_samples", 0)
+
+
+def _samples(result: dict[str, Any], epochs: int | None) -> str:
+    spared, text = _spared(result, epochs), f"{result['samples_trained']:,} trained on"
+    return f"{text}, {spared:,} of {result['num_samples'] * (epochs or 0):,} saved" if spared > 0 else text
+
+
+def _seconds(result: dict[str, Any], epochs: int | None, device: str) -> str:
+    """Say what the training took, and an estimate of what pruning saved of it.
+
+    A sample left out is taken to cost what one trained on did, and what the pruner itself took is subtracted.
+    On a CPU this is CPU time, which does not depend on what else the machine does.
+    """
+    text = f"{duration(result['train_seconds'])} of training"
+    if device != "cpu":
+        saved = result["train_seconds"] / result["samples_trained"] * _spared(result, epochs)
+        saved -= result["select_seconds"]
+        return f"{text}, about {duration(saved)} saved" if saved > 0 else text
+    if "cpu_seconds" not in result:  # as in old records
+        return text
+    text += f", {duration(result['cpu_seconds'])} of CPU time"
+    each = (result["cpu_seconds"] - result["select_seconds"]) / result["samples_trained"]
+    saved = each * _spared(result, epochs) - result["select_seconds"]
+    return f"{text}, about {duration(saved)} of CPU time saved" if saved > 0 else text
 
 
 def expectation(config: Config, epochs: int) -> str:

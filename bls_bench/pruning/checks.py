@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from bls_bench.pruning.saved import damaged_part
 from bls_bench.pruning.scorer import Scorer
 from bls_bench.pruning.selection import marked
 from bls_bench.pruning.visits import Visits
@@ -125,8 +126,18 @@ def check_state(state: Any, run: PruningState) -> None:
         "scorer": type(run.scorer).__name__,
     }
     for key, value in mine.items():
-        if state[key] != value:
-            raise ValueError(f"the saved pruning state has {key} {state[key]}, this run has {value}")
+        if type(state[key]) is not type(value) or state[key] != value:
+            found = state[key] if isinstance(state[key], str | int) else type(state[key]).__name__
+            raise ValueError(f"the saved pruning state has {key} {found}, this run has {value}")
+    if isinstance(state["epoch"], int) and isinstance(state["selected"], list):
+        _check_epoch(state, run)
+    damaged = damaged_part(state, run)
+    if damaged is not None:
+        raise ValueError(f"the pruning state is damaged: {damaged} is not what was saved")
+
+
+def _check_epoch(state: dict[str, Any], run: PruningState) -> None:
+    """Raise ValueError where the epoch fits neither the epochs that the state knows of nor the run."""
     begun = state["epoch"] + (state["selection"] is not None)
     if begun != len(state["selected"]):
         raise ValueError(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from bls_bench.pruning.saved import rows_or_numbers
 from bls_bench.pruning.selection import Selection, permutation
 from bls_bench.pruning.visits import Visits
 from bls_bench.system.lazy import torch
@@ -89,12 +90,12 @@ class Pruner(Part):
         return num_epochs
 
     def expected_percent(self, num_epochs: int, below_mean: float = 0.5) -> float | None:
-        """Return the pruned % that a run is expected to end with; None where that cannot be told."""
+        """Return the pruned % that a run is expected to end with; None where it cannot be estimated."""
         return None
 
     @property
     def wanted_share(self) -> float | None:
-        """The share of the run that it prunes whatever the scores do; None where nobody has said one."""
+        """The share of the run that it prunes for any scores; None where none was set."""
         return None
 
     def check_batches(self, batches: int) -> None:
@@ -116,6 +117,10 @@ class Pruner(Part):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what `state_dict` gave."""
+
+    def fits(self, state: Any, num_samples: int) -> bool:
+        """Whether `state` can be taken back: here if each name has a row of the samples, a number or None."""
+        return rows_or_numbers(state, self.state_dict(), num_samples)
 
 
 def annealing_start(delta: float, num_epochs: int) -> int:

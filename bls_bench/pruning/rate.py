@@ -22,7 +22,7 @@ TINY = 1e-9
 class RatedPruner(Pruner):
     """Base of the pruners that have a rate, and can be sent to a wanted one.
 
-    prune_ratio: the pruner's own rate, in [0, 1); with a target it is set anew in each epoch.
+    prune_ratio: the pruner's own rate, in [0, 1); with a target it is adjusted in each epoch.
     target: the share of all forward passes, N * epochs, to prune over the whole run, in [0, 1), annealing
     included; None leaves the rate alone.
     match: how the target is met. `rate`: by the rate, over all epochs. `epochs`: by training fewer epochs,

@@ -112,8 +112,16 @@ class PruningState:
         """
         if not self._selected:
             return 0.0
-        whole = self.num_samples * len(self._selected) * self.epochs_asked / self.num_epochs
-        return 100 * (whole - sum(self._selected)) / whole
+        return 100 * (self._whole - sum(self._selected)) / self._whole
+
+    @property
+    def left_out(self) -> int:
+        """How many samples the epochs begun so far have left out, of those that `pruned_percent` is of."""
+        return round(self._whole) - sum(self._selected)
+
+    @property
+    def _whole(self) -> float:
+        return self.num_samples * len(self._selected) * self.epochs_asked / self.num_epochs
 
     @property
     def past(self) -> bool:

@@ -115,7 +115,7 @@ class VisitLog:
     def visits(self) -> Visits:
         """Put the epoch together, on the CPU: the one moment at which the device is waited for.
 
-        Batches are taken as all per-sample or all scalar; `PruningState.record` sees to that.
+        Batches are all per-sample or all scalar: `append` refuses others.
         """
         indices, sizes = self.indices, torch.tensor(self._sizes, dtype=torch.int64)
         if self.kind is None:

@@ -33,7 +33,7 @@ class Archived:
     """A finished run.
 
     config: all its values. environments: versions and device, one for each time it was started. result: what
-    came out. load: the highest load average of the machine on the way, None where nobody looked.
+    came out. load: the highest load average of the machine on the way, None where it was not measured.
     curves: a column for each thing measured, with a value an epoch, null where there was none.
     """
 
@@ -217,8 +217,11 @@ def append_line(path: Path, line: bytes) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a file by rename, so that nobody ever finds half of it."""
+    """Copy a file by rename, so that it is never seen half written."""
     target.parent.mkdir(exist_ok=True)
     temporary = target.with_suffix(".tmp")
-    shutil.copyfile(source, temporary)
-    temporary.replace(target)
+    try:
+        shutil.copyfile(source, temporary)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)

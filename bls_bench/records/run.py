@@ -14,8 +14,9 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
+from bls_bench.gallery import KEPT
 from bls_bench.records.archive import Archive, Archived, columns
-from bls_bench.records.schema import SCHEMA
+from bls_bench.records.schema import SCHEMA, result_fault
 from bls_bench.system import durable
 from bls_bench.system.errors import InputError
 from bls_bench.system.lazy import torch
@@ -46,15 +47,20 @@ class Record:
         """
         self.key, self.config = key, config
         self._load: float | None = None
+        self._lines: list[str] = []
+        self._started = ""
         self.path = Path(root).expanduser().absolute() / key
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(self.path / ".lock")
-            self._lock.acquire(timeout=0)
+            self._hold()
         except Timeout:
             raise InputError(f"records={root}: another process is training run {key} right now") from None
         except OSError as error:
             raise InputError(f"records={root}: cannot write there ({error.strerror})") from None
+
+    def _hold(self) -> None:
+        self._lock = FileLock(self.path / ".lock")
+        self._lock.acquire(timeout=0)
 
     @property
     def checkpoint(self) -> Path:
@@ -68,6 +74,11 @@ class Record:
     def losses(self) -> Path:
         return self.path / "losses.npy"
 
+    @property
+    def look(self) -> Path:
+        """What each epoch did with each sample, with `trainer.look=true`."""
+        return self.path / KEPT
+
     def pictures(self) -> list[Path]:
         """Return what the task has drawn at the end of the run, PNG files."""
         return sorted(self.path.glob("*.png"))
@@ -78,40 +89,66 @@ class Record:
         if not path.exists():
             return None
         try:
-            result = json.loads(path.read_text())
-            if result["schema"] == SCHEMA and result["status"] in ("finished", "failed"):
+            result = json.loads(path.read_text(encoding="utf-8"))
+            failed = result["schema"] == SCHEMA and result["status"] == "failed"
+            if result["key"] == self.key and (failed or result_fault(result) is None):
                 return result
-        except (json.JSONDecodeError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError):  # no UTF-8, no JSON, no mapping
             pass
         raise InputError(f"{path} is not a whole result of schema {SCHEMA}: delete it to train the run again")
 
-    def data_root(self) -> str | None:
-        """Return the `dataset.root` that the recorded run was made with; None where nothing tells."""
-        file = self.path / "config.yaml"
-        return yaml.safe_load(file.read_text())["dataset"].get("root") if file.exists() else None
+    def recorded(self) -> dict[str, Any]:
+        """Return the values that the recorded run was made from; empty where the file is none of values."""
+        try:
+            found = yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def start(self, device: str, processes: int, history: list[dict[str, Any]]) -> None:
         """Note a start; `history` holds the metrics of the epochs that are done already."""
         (self.path / "result.json").unlink(missing_ok=True)
+        self._lines = [json.dumps(line) for line in history]
+        self._started = json.dumps(environment(device, processes))
+        self.write_config()
+        durable.write(self.path / "metrics.jsonl", "".join(f"{line}\n" for line in self._lines))
+        durable.append(self.path / "environment.jsonl", self._started)
+
+    def write_config(self) -> None:
         durable.write(self.path / "config.yaml", yaml.safe_dump(self.config, sort_keys=False))
-        durable.write(self.path / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in history))
-        with (self.path / "environment.jsonl").open("a") as file:
-            file.write(json.dumps(environment(device, processes)) + "\n")
 
     def append(self, metrics: dict[str, Any]) -> None:
         """Note the metrics of an epoch, and whether the machine had other work."""
+        self.restore()
         if os.name == "posix":
             self._load = max(self._load or 0.0, os.getloadavg()[0])
-        with (self.path / "metrics.jsonl").open("a") as file:
-            file.write(json.dumps(metrics) + "\n")
+        self._lines.append(json.dumps(metrics))
+        durable.append(self.path / "metrics.jsonl", self._lines[-1])
+
+    def restore(self) -> None:
+        """Make a record again that was deleted while its run goes on, and say so.
+
+        What it does not bring back are losses.npy, and the environments of earlier starts.
+        """
+        if (self.path / "metrics.jsonl").exists():
+            return
+        print(f"{self.path} was deleted while the run goes on: it is made again")
+        self.path.mkdir(parents=True, exist_ok=True)
+        if not (self.path / ".lock").exists():
+            self._lock.release()
+            self._hold()
+        self.write_config()
+        durable.write(self.path / "environment.jsonl", self._started + "\n")
+        durable.write(self.path / "metrics.jsonl", "".join(f"{line}\n" for line in self._lines))
 
     def finish(self, result: dict[str, Any]) -> None:
         """Write the outcome; `result["status"]` is finished or failed."""
+        self.restore()
         text = json.dumps({"schema": SCHEMA, "key": self.key, **result}, indent=2)
         durable.write(self.path / "result.json", text + "\n")
 
     def move(self, folder: str) -> None:
-        """Bring a finished run into the archive in `folder`; of the record only weights and pictures stay."""
+        """Bring a finished run into the archive in `folder`; weights, pictures and pages stay."""
         result = self.result()
         assert result is not None
         archived = Archived(
@@ -130,13 +167,16 @@ class Record:
     def close(self) -> None:
         """Let go of the folder; one that a refused run has left empty is removed."""
         self._lock.release()
-        if [path.name for path in self.path.iterdir()] == [".lock"]:
+        if self.path.is_dir() and [path.name for path in self.path.iterdir()] == [".lock"]:
             (self.path / ".lock").unlink()
             self.path.rmdir()
 
 
 def _lines(file: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in file.read_text().splitlines()]
+    try:
+        return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError):
+        raise InputError(f"{file} is missing or damaged: delete {file.parent} to train again") from None
 
 
 def environment(device: str, processes: int) -> dict[str, Any]:

@@ -42,6 +42,11 @@ class Metric(NamedTuple):
         """The name under which a result holds the best epoch's value."""
         return f"{self.name}_best"
 
+    @property
+    def extreme(self) -> Literal["min", "max"]:
+        """Which of several values is the best."""
+        return "max" if self.better == "higher" else "min"
+
     def text(self, value: float) -> str:
         """Write a value with its unit."""
         return (
@@ -50,7 +55,7 @@ class Metric(NamedTuple):
 
     def best(self, values: list[float]) -> int:
         """Return where the best of the values is, the first of equal ones."""
-        return values.index(max(values) if self.better == "higher" else min(values))
+        return values.index({"max": max, "min": min}[self.extreme](values))
 
 
 def metrics(result: Mapping[str, Any]) -> list[Metric]:

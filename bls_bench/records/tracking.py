@@ -1,131 +1,131 @@
-"""Where metrics go besides the record: Weights & Biases, or nowhere."""
+"""What metrics are sent to besides the record: the base of all loggers."""
 
-import netrc
-import os
+from __future__ import annotations
+
+import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from bls_bench.records.schema import Metric
 from bls_bench.system.errors import folded
 from bls_bench.system.settings import Part
 
-CONNECT_SECONDS = 15  # to W&B's server, before a run is kept offline
-MODES = ("auto", "online", "offline", "disabled")
+if TYPE_CHECKING:
+    import numpy as np
+
+HISTOGRAMS = 10  # in the course of a run, about
+
+
+class Story(NamedTuple):
+    """What a logger is told of a run when it starts.
+
+    config: all values, nested. choices: the option typed for each group, where one was; metrics: the task's,
+    the headline first. epochs: asked for. folder: of the record.
+    """
+
+    key: str
+    config: Mapping[str, Any]
+    choices: Mapping[str, str | None]
+    metrics: Sequence[Metric]
+    epochs: int
+    folder: Path
+
+    @property
+    def experiment(self) -> str | None:
+        """The recipe that was chosen, which groups runs."""
+        return self.choices.get("experiment")
+
+    @property
+    def tags(self) -> list[str]:
+        """What was chosen for each group, as `pruner=bls_seta`; the part's name where nothing was typed."""
+        parts = {group: node["_target_"] for group, node in self.config.items() if _is_part(node)}
+        chosen = {group: name for group, name in self.choices.items() if name is not None}
+        return [f"{group}={name}" for group, name in {**parts, **chosen}.items() if group != "logger"]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The config with one level of names, as typed: `scorer.alpha`."""
+        return dict(_flat(self.config))
+
+
+def _is_part(node: object) -> bool:
+    return isinstance(node, Mapping) and "_target_" in node
+
+
+def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in node.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
 
 
 class Tracker:
     """Takes a run's metrics; this one drops them."""
 
-    def log(self, metrics: dict[str, Any]) -> None:
-        """Take the metrics of one epoch."""
+    def log(self, metrics: Mapping[str, Any]) -> None:
+        """Take the metrics of one epoch; null where an epoch has none."""
+
+    def spread(self, epoch: int, values: Mapping[str, np.ndarray]) -> None:
+        """Take values of all samples, (n,) each, every few epochs: scores, and weights of those kept."""
 
     def show(self, pictures: Sequence[Path]) -> None:
         """Take PNG files."""
 
-    def finish(self, exit_code: int, summary: dict[str, Any]) -> None:
+    def finish(self, exit_code: int, summary: Mapping[str, Any]) -> None:
         """End the run, in every case: done, failed or interrupted."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Logger(Part):
-    """`logger=none`: the record on disk is all there is."""
+class Guarded(Tracker):
+    """Passes all on to another tracker. If that fails, a warning says so once, and training goes on."""
 
-    def start(self, key: str, config: dict[str, Any], group: str | None, folder: Path) -> Tracker:
-        return Tracker()
+    def __init__(self, name: str, start: Callable[[], Tracker]) -> None:
+        self._name, self._tracker = name, Tracker()
+        self._guarded(lambda: setattr(self, "_tracker", start()))
 
+    def log(self, metrics: Mapping[str, Any]) -> None:
+        self._guarded(lambda: self._tracker.log(metrics))
 
-@dataclass(frozen=True, kw_only=True)
-class WandbLogger(Logger):
-    """`logger=wandb`. mode auto is online if an API key is configured, else offline; never a prompt."""
-
-    project: str = "bls_bench"
-    mode: str = "auto"
-
-    def __post_init__(self) -> None:
-        if self.mode not in MODES:
-            raise ValueError(f"mode must be one of {', '.join(MODES)}, got {self.mode!r}")
-
-    def start(self, key: str, config: dict[str, Any], group: str | None, folder: Path) -> Tracker:
-        if self.mode == "disabled":
-            return Tracker()
-        names: dict[str, Any] = {
-            "project": self.project,
-            "group": group,
-            "id": key,
-            "name": key,
-            "dir": str(folder),
-        }
-        return WandbTracker(self.mode, names, config)
-
-
-class WandbTracker(Tracker):
-    """A W&B run. Whatever fails in it is said once as a warning, and training goes on without it."""
-
-    def __init__(self, mode: str, names: dict[str, Any], config: dict[str, Any]) -> None:
-        self._run: Any = None
-        self._guarded(lambda: self._start(mode, names, config))
-
-    def _start(self, mode: str, names: dict[str, Any], config: dict[str, Any]) -> None:
-        # W&B's telemetry would look for its server even from an offline run.
-        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
-        import wandb
-
-        settings = wandb.Settings(silent=True, console="off", init_timeout=CONNECT_SECONDS)
-        options: dict[str, Any] = {
-            "config": config,
-            "resume": "allow",
-            "settings": settings,
-            "reinit": "finish_previous",
-        }
-        if mode != "offline" and has_api_key(settings.base_url):
-            try:
-                self._run = wandb.init(**names, **options, mode="online")
-                return
-            except Exception as error:  # no network, say, as on many compute nodes
-                _warn(f"W&B cannot be reached, this run is kept offline: {folded(error)}")
-        elif mode == "online":
-            # Asked to be online without a key, W&B would prompt and wait for an answer.
-            _warn("logger.mode=online, but W&B has no API key (WANDB_API_KEY or `wandb login`): kept offline")
-        self._run = wandb.init(**names, **options, mode="offline")
-
-    def log(self, metrics: dict[str, Any]) -> None:
-        self._guarded(lambda: self._run and self._run.log(metrics, step=metrics["epoch"]))
+    def spread(self, epoch: int, values: Mapping[str, np.ndarray]) -> None:
+        self._guarded(lambda: self._tracker.spread(epoch, values))
 
     def show(self, pictures: Sequence[Path]) -> None:
-        self._guarded(lambda: self._run and pictures and self._run.log(self._images(pictures)))
+        self._guarded(lambda: self._tracker.show(pictures))
 
-    def _images(self, pictures: Sequence[Path]) -> dict[str, Any]:
-        import wandb
+    def finish(self, exit_code: int, summary: Mapping[str, Any]) -> None:
+        self._guarded(lambda: self._tracker.finish(exit_code, summary))
 
-        return {path.stem: wandb.Image(str(path)) for path in pictures}
-
-    def finish(self, exit_code: int, summary: dict[str, Any]) -> None:
-        self._guarded(lambda: self._run and self._run.summary.update(summary))
-        self._guarded(lambda: self._run and self._run.finish(exit_code=exit_code))
-
-    def _guarded(self, action: Callable[[], Any]) -> None:
+    def _guarded(self, action: Callable[[], None]) -> None:
         try:
             action()
         except Exception as error:  # a logger must never end a run, whatever it raises
-            _warn(f"W&B failed, training goes on without it: {folded(error)}")
-            self._run = None
+            warn(f"{self._name} failed, training goes on without it: {folded(error)}")
+            self._tracker = Tracker()
 
 
-def _warn(message: str) -> None:
+def warn(message: str) -> None:
     # Not a warning: where those are made errors, this would end the run.
     print(f"warning: {message}", file=sys.stderr)
 
 
-def has_api_key(base_url: str) -> bool:
-    """Whether W&B would find an API key for its server: in WANDB_API_KEY, or in its login's netrc file."""
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    host = urlsplit(base_url).hostname or base_url
-    path = Path(os.environ.get("NETRC") or Path.home() / ".netrc")
-    try:
-        return netrc.netrc(path).authenticators(host) is not None
-    except (OSError, netrc.NetrcParseError):
-        return False
+@dataclass(frozen=True, kw_only=True)
+class Logger(Part):
+    """Base of all loggers."""
+
+    def start(self, story: Story) -> Tracker:
+        """Begin, or go on with, the logger's own run of this key."""
+        return Tracker()
+
+
+def numbers(line: Mapping[str, Any]) -> dict[str, float]:
+    """Return what of a line is a finite number."""
+    found = {name: value for name, value in line.items() if isinstance(value, int | float)}
+    return {name: float(value) for name, value in found.items() if math.isfinite(value)}
+
+
+def is_due(epoch: int, epochs: int) -> bool:
+    """Whether histograms are taken of an epoch: about HISTOGRAMS times, and of the first and the last."""
+    return epoch % math.ceil(epochs / HISTOGRAMS) == 0 or epoch + 1 == epochs

@@ -16,20 +16,20 @@ from bls_bench.system.errors import InputError
 def render_all(results: Path, wanted: Iterable[Table]) -> list[str]:
     """Write the files of the wanted tables, and the two pages that show all there are.
 
-    Returns a line for each line of an archive, or manifest, that could not be used; the other cells are
-    rendered.
+    Returns a line for each line of an archive, or manifest, that could not be used, of which the pages tell
+    too; the other cells are rendered. After them comes a line for each wanted table of which nothing was run.
     """
-    sections, problems = read(results)
+    (sections, problems), missing = read(results), []
     stems = {section.stem: section for section in sections}
     for table in wanted:
         if table.stem in stems:
             _write(results, stems[table.stem])
         elif not _source(results, table).exists():
-            problems.append(f"{table.stem}: nothing run yet, try {table.command}")
+            missing.append(f"{table.stem}: nothing run yet, try {table.command}")
     results.mkdir(parents=True, exist_ok=True)
     (results / "README.md").write_text(page.readme(sections, problems))
     (results / "report.html").write_text(page.html(sections, problems))
-    return problems
+    return problems + missing
 
 
 def read(results: Path) -> tuple[list[Section], list[str]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bls_bench.pruning.pruner import Epoch, Pruner, check_rate
+from bls_bench.pruning.saved import are_samples, column
 from bls_bench.pruning.selection import Selection, marked
 from bls_bench.static.observations import Observations
 from bls_bench.system.lazy import torch
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class StaticPruner(Pruner):
-    """Trains every epoch on the same int((1 - target) * N + 1/2) samples, shuffled anew.
+    """Trains every epoch on the same int((1 - target) * N + 1/2) samples, in a new order.
 
     target: share of the samples left out, in [0, 1).
     balanced: choose the same share of every class, class by class, instead of among all samples at once.
@@ -111,6 +112,15 @@ class StaticPruner(Pruner):
 
     def state_dict(self) -> dict[str, Any]:
         return {"chosen": self._chosen, "weights": self._weights, "cost": dict(self.cost)}
+
+    def fits(self, state: Any, num_samples: int) -> bool:
+        if not isinstance(state, dict) or state.keys() != self.state_dict().keys():
+            return False
+        chosen, weights, cost = state["chosen"], state["weights"], state["cost"]
+        numbers = isinstance(cost, dict) and all(isinstance(value, int | float) for value in cost.values())
+        if chosen is None or not are_samples(chosen, num_samples):
+            return chosen is None and weights is None and numbers
+        return column(weights, len(chosen), torch.float32) and numbers
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._chosen, self._weights, self.cost = state["chosen"], state["weights"], dict(state["cost"])

@@ -5,17 +5,30 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from bls_bench.system.errors import InputError
+
 
 def write(path: Path, content: str | bytes) -> None:
-    """Write a file by rename: nobody ever reads half of it."""
+    """Write a file by rename: nobody ever reads half of it. Raises InputError, as on a full disk."""
     temporary = path.with_name(path.name + ".tmp")
     try:
         with temporary.open("wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
             sync(file.fileno())
         rename(temporary, path)
+    except OSError as error:  # it does not always know its file
+        raise InputError(f"{path} cannot be written: {error.strerror or error}") from None
     finally:
-        temporary.unlink(missing_ok=True)  # of a full disk
+        temporary.unlink(missing_ok=True)
+
+
+def append(path: Path, line: str) -> None:
+    """Write a line at the end of a file. Raises InputError, as on a full disk."""
+    try:
+        with path.open("a") as file:
+            file.write(line + "\n")
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}") from None
 
 
 def rename(temporary: Path, path: Path) -> None:

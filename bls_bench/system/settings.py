@@ -21,7 +21,7 @@ class Part:
 
 
 def unkeyed(default: Any = MISSING) -> Any:
-    """A field that bears on no number, and so is no part of a run's key."""
+    """A field that changes no number, and so is not part of a run's key."""
     return field(default=default, metadata={"keyed": False})
 
 

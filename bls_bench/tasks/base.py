@@ -5,15 +5,17 @@ The words of `needs` and `gives` are free; those in use are explained in `bls_be
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bls_bench.records.schema import Metric
 from bls_bench.system.settings import Part
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from bls_bench.data.base import Data
+    from bls_bench.gallery.shown import Shown
     from bls_bench.tasks.objective import Objective
 
 __all__ = ["Metric", "Model", "Task"]
@@ -65,6 +67,15 @@ class Task(Part):
         Raises InputError for data that it cannot be trained on.
         """
         raise NotImplementedError
+
+    def shown(self, data: Data, indices: Tensor) -> Iterator[Shown]:
+        """Yield how each of the training samples (n,) of these arranged data is shown, as they are asked for.
+
+        By default by its class alone; helpers for more are in `bls_bench.tasks.showing`.
+        """
+        from bls_bench.tasks.showing import classes
+
+        return classes(data, indices)
 
 
 class Model(Part):

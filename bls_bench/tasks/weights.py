@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import get_model_weights
 
+from bls_bench.system import sealing
 from bls_bench.system.errors import InputError, folded
 
 
@@ -21,8 +23,14 @@ def weights_of(name: str, weights: str) -> dict[str, Tensor]:
         return dict(get_model_weights(name).DEFAULT.get_state_dict(progress=True, check_hash=True))
     path = Path(weights).expanduser()
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        content = path.read_bytes()
+        if sealing.is_damaged(content):
+            raise ValueError("its checksum does not fit")
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+            raise ValueError("it is no mapping of names to tensors")
+        return state
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
         raise InputError(f"model.weights={path} cannot be read as a state dict: {folded(error)}") from None
 
 

@@ -43,6 +43,7 @@ def test_keys_are_what_they_were(overrides):
         "trainer.device=cpu",
         "trainer.save_model=false",
         "trainer.save_losses=true",
+        "trainer.look=true",
         "trainer.checkpoint_seconds=1",
     ],
 )

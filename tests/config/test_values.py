@@ -93,7 +93,7 @@ def test_presets_are_pruner_and_scorer():
         ),
         (["records=${nowhere}"], "records"),
         (
-            [*BATCH_LOSS_TASK, "pruner=none"],
+            [*BATCH_LOSS_TASK, "pruner=seta"],
             "scorer=per_sample needs the loss of each sample, which task=tests.plugin.Brightness "
             "does not give: use scorer=bls",
         ),

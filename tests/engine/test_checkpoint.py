@@ -17,6 +17,10 @@ def test_checkpoints_load_without_running_code(tmp_path):
     class Folder:
         checkpoint = tmp_path / "checkpoint.pt"
 
+        @staticmethod
+        def restore():
+            """Nothing has deleted it."""
+
     engine.save(Folder)
     other = make_engine("pruner=repb")
     other.load(Folder.checkpoint)
@@ -29,6 +33,10 @@ def test_a_checkpoint_of_another_number_of_processes(tmp_path):
 
     class Folder:
         checkpoint = tmp_path / "checkpoint.pt"
+
+        @staticmethod
+        def restore():
+            """Nothing has deleted it."""
 
     engine.save(Folder)
     content = checkpoint.read(Folder.checkpoint)

@@ -34,6 +34,9 @@ class File:
     def __init__(self, path):
         self.checkpoint = path
 
+    def restore(self):
+        """Nothing has deleted it."""
+
 
 def make_weighted(*overrides):
     return make_engine("pruner=infobatch", "trainer.epochs=2", *overrides)

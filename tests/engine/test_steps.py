@@ -80,8 +80,11 @@ def test_as_many_steps_as_epochs_have_are_the_same_run(tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["trainer.steps=5"], "trainer.epochs=30 and steps=5: give one, and null for the other"),
-        (["trainer.epochs=null"], "trainer.epochs=null and steps=null: give one, and null for the other"),
+        (["trainer.steps=5"], "trainer.epochs=30 and trainer.steps=5: give one, and null for the other"),
+        (
+            ["trainer.epochs=null"],
+            "trainer.epochs=null and trainer.steps=null: give one, and null",
+        ),
         (["trainer.epochs=null", "trainer.steps=0"], "trainer.steps must be at least 1"),
         ([*STEPS, "trainer.save_losses=true"], "trainer.save_losses must be false in a run counted in steps"),
     ],

@@ -1,13 +1,11 @@
 """Rendered files, exactly, from a small committed set of records; and the page in a browser."""
 
 import re
-import runpy
 import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 
@@ -18,9 +16,8 @@ from bls_bench.report import cells, figures, numbers
 from bls_bench.report.figures import predicted_correlation
 from bls_bench.report.output import render_all
 from bls_bench.report.runs import Runs
+from bls_bench.tables import main as tables_command
 from tests.report.helpers import EXPECTED, FIXTURE, use_fixture_tables, write_record
-
-SCRIPT = Path(__file__).parents[2] / "scripts" / "tables.py"
 
 
 def tables():
@@ -100,17 +97,17 @@ def test_no_zero_has_a_sign():
     ],
 )
 def test_the_command_refuses_bad_input_in_one_line(results, monkeypatch, capsys, arguments, words):
-    monkeypatch.setattr("sys.argv", ["tables.py", *arguments, "--results", str(results)])
+    monkeypatch.setattr("sys.argv", ["bls_bench.tables", *arguments, "--results", str(results)])
     with pytest.raises(SystemExit) as stopped:
-        runpy.run_path(str(SCRIPT), run_name="__main__")
+        tables_command()
     assert stopped.value.code == 2
     assert words in capsys.readouterr().err
 
 
 def test_the_command_renders_and_trains_nothing(results, monkeypatch, capsys):
-    monkeypatch.setattr("sys.argv", ["tables.py", "--render", "--results", str(results)])
+    monkeypatch.setattr("sys.argv", ["bls_bench.tables", "--render", "--results", str(results)])
     with pytest.raises(SystemExit) as stopped:
-        runpy.run_path(str(SCRIPT), run_name="__main__")
+        tables_command()
     assert stopped.value.code == 0
     assert (results / "tables" / "mini.digits.md").exists()
     assert str(results / "report.html") in capsys.readouterr().out

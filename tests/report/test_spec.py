@@ -59,7 +59,7 @@ def test_every_column_is_a_setting_that_trains(scale):
         str(column.overrides): column for table in tables for column in table.columns if column.overrides
     }
     renamed = [dataclasses.replace(column, label=text) for text, column in columns.items()]
-    full = spec.Row(label="Full", overrides={"pruner": "none"})
+    full = spec.Row(label="Full", overrides={"pruner": "none", "scorer": "bls"})
     keys, problems = cell_keys(dataclasses.replace(tables[0], columns=renamed, rows=[full]), [0])
     assert problems == []
     assert len(keys) == len(columns)

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from bls_bench.experiments import manifest, spec, sweep
 from bls_bench.records.archive import Archive
 from bls_bench.train import main
+from tests.helpers import exit_code
 from tests.report.helpers import use_fixture_tables, write_record
 
 cells = st.dictionaries(st.sampled_from("abc"), st.integers(0, 3), min_size=1)
@@ -123,11 +124,7 @@ class InThisProcess:
     def wait(self):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "argv", ["bls_bench.train", *self.words])
-            try:
-                main()
-            except SystemExit as ended:
-                return ended.code
-        return 0
+            return exit_code(main)
 
 
 @pytest.mark.slow

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from bls_bench.pruning.library.handler import Handler, PruningSampler
+from bls_bench.pruning.library.handler import Handler
 from bls_bench.pruning.library.running import Running, batch_count, cut
+from bls_bench.pruning.library.sampler import PruningSampler
 from bls_bench.pruning.selection import Selection, permutation
 from bls_bench.system.streams import stream
 

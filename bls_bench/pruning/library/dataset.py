@@ -19,4 +19,14 @@ def sample_count(dataset: Dataset) -> int:
 def fetch(dataset: Dataset, indices: list[int]) -> list[Any]:
     """Return the items of a batch, by the data set's own batched access where it has one."""
     batched = getattr(dataset, "__getitems__", None)
-    return batched(indices) if callable(batched) else [dataset[index] for index in indices]
+    return batched(indices) if callable(batched) else [item(dataset, index) for index in indices]
+
+
+def item(dataset: Dataset, index: Any) -> Any:
+    """Return an item, or those of a list of indices; raises IndexError for a data set that is shorter."""
+    try:
+        return dataset[index]
+    except IndexError as error:
+        raise IndexError(
+            f"the data set says that it has {sample_count(dataset)} samples, and has no sample {index}"
+        ) from error

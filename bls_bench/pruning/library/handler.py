@@ -1,20 +1,25 @@
 """The three-line API: a data set that knows which of its samples the next epoch trains on."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
+from bls_bench.gallery.shown import Shown
 from bls_bench.pruning.budget import run_length
 from bls_bench.pruning.library.attribution import held, in_hand, is_over, named
 from bls_bench.pruning.library.dataset import fetch, sample_count
+from bls_bench.pruning.library.looking import check_trace, with_trace, write_page
 from bls_bench.pruning.library.refusals import NO_EPOCH, checked, checked_mask
 from bls_bench.pruning.library.running import Running
+from bls_bench.pruning.library.sampler import PruningSampler
 from bls_bench.pruning.pruner import Pruner
 from bls_bench.pruning.scorer import Scorer
 from bls_bench.pruning.state import PruningState
+from bls_bench.pruning.trace import Trace
 from bls_bench.system.processes import process_rank
 
 
@@ -42,6 +47,7 @@ class Handler(Dataset):
         num_steps: int | None = None,
         batch_size: int | None = None,
         on_nonfinite: str = "raise",
+        look: bool = False,
     ) -> None:
         """Say how long the run is by `num_epochs`, or by `num_steps` with the loader's `batch_size`.
 
@@ -49,6 +55,7 @@ class Handler(Dataset):
         these are more than the optimizer's steps.
         on_nonfinite: what a loss that is NaN or infinite does: `raise` NonFiniteLossError at the end of its
         epoch, or `skip`: count in `nonfinite`, warn, and leave no score.
+        look: keep what `look` shows, about 2 bytes a sample and epoch, in `state_dict` too.
         Raises TypeError for a data set that is not map-style with a length, a scorer that needs more than
         losses or numbers that are not whole; ValueError for an empty data set or values out of range.
         """
@@ -61,6 +68,7 @@ class Handler(Dataset):
         self.dataset = dataset
         samples = sample_count(dataset)
         self.state = PruningState(samples, length, pruner, scorer, seed, on_nonfinite=on_nonfinite)
+        self.trace = Trace(samples) if look else None
         self._running: Running | None = None
         # Where the losses are: the weights of an epoch go there at once.
         self._device: torch.device | str = "cpu"
@@ -84,7 +92,7 @@ class Handler(Dataset):
         return {**self.__dict__, "_running": None}
 
     @property
-    def sampler(self) -> "PruningSampler":
+    def sampler(self) -> PruningSampler:
         """What a DataLoader takes as `sampler`, to iterate once an epoch."""
         return PruningSampler(self)
 
@@ -190,7 +198,7 @@ class Handler(Dataset):
         """Say that the batch in hand, or what has had no loss of it, gets none.
 
         A batch that is read and neither updated nor skipped is refused at the next `update`, since a loop
-        that reads ahead looks just so. Does nothing where all that was read is updated.
+        that reads ahead looks the same. Does nothing where all that was read is updated.
         """
         running = self._current()
         if running is None:
@@ -218,7 +226,25 @@ class Handler(Dataset):
         Under torch.distributed every process has to make this call. Raises NonFiniteLossError.
         """
         if self.state.selection is not None:
-            self.state.end_epoch()
+            visits = self.state.end_epoch()
+            if self.trace is not None:
+                self.trace.note(visits, self.state.scores)
+
+    def look(
+        self,
+        path: str | Path,
+        show: Callable[[int], Shown] | None = None,
+        targets: Tensor | Sequence[int] | None = None,
+        classes: Sequence[str] = (),
+    ) -> Path:
+        """Write the page that shows what was pruned so far, one HTML file; returns its path.
+
+        show: what sample i looks like (`bls_bench.gallery.shown.Shown`), by default its number and class.
+        targets: (N,) the class of each sample, classes: their names, where there are some.
+        Raises RuntimeError for a handler made without `look=True`, ValueError before an epoch has ended or
+        for targets of another length.
+        """
+        return write_page(path, self.state, self.trace, show, targets, classes)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that a resumed run needs, in types that torch.load(weights_only=True) takes.
@@ -226,14 +252,17 @@ class Handler(Dataset):
         In mid-epoch the open epoch is part of it, and the call is collective under torch.distributed.
         A resumed run iterates `sampler` as always, and gets what was left of that epoch.
         """
-        return self.state.state_dict()
+        return with_trace(self.state.state_dict(), self.trace)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what `state_dict` gave.
 
         Raises ValueError, with nothing changed, for anything else, or that of another run.
         """
+        check_trace(state, self.trace)
         self.state.load_state_dict(state)
+        if self.trace is not None:
+            self.trace.load_state_dict(state["trace"])
         self._running = None
 
     def _current(self) -> Running | None:
@@ -276,19 +305,3 @@ class Handler(Dataset):
         """Return how many batches of the open epoch were made before a resume, if they count."""
         open_one = self.resumed_counts and self.state.selection is not None
         return self._open().batches_before if open_one else 0
-
-
-class PruningSampler(Sampler[int]):
-    """Draws the samples of one epoch each time it is iterated; under torch.distributed, this process' share.
-
-    Its length is that of the running epoch, between epochs that of the next one.
-    """
-
-    def __init__(self, handler: Handler) -> None:
-        self.handler = handler
-
-    def __iter__(self) -> Iterator[int]:
-        return self.handler._begin().draw()
-
-    def __len__(self) -> int:
-        return self.handler._length()

@@ -9,11 +9,12 @@ from typing import Any
 import torch.utils.data
 from torch.utils.data import Dataset, get_worker_info
 
-from bls_bench.pruning.library.dataset import fetch
-from bls_bench.pruning.library.handler import Handler, PruningSampler
+from bls_bench.pruning.library.dataset import fetch, item
+from bls_bench.pruning.library.handler import Handler
 from bls_bench.pruning.library.methods import BLS
 from bls_bench.pruning.library.refusals import NOT_DRAWN
 from bls_bench.pruning.library.running import Running, batch_count
+from bls_bench.pruning.library.sampler import PruningSampler
 
 # What torch's constructor takes besides: it goes to the inner loader as it is.
 REPLACED = {"self", "dataset", "batch_size", "shuffle", "sampler", "batch_sampler", "drop_last", "collate_fn"}
@@ -129,7 +130,7 @@ class Indexed(Dataset):
         self.dataset = dataset
 
     def __getitem__(self, index: Any) -> tuple[Any, Any]:
-        return index if isinstance(index, list) else [index], self.dataset[index]
+        return index if isinstance(index, list) else [index], item(self.dataset, index)
 
     def __getitems__(self, indices: list[int]) -> tuple[list[int], list[Any]]:
         return indices, fetch(self.dataset, indices)

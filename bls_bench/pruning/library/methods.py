@@ -1,4 +1,4 @@
-"""The pruners as one wraps them around a data set, with keyword arguments in the papers' words."""
+"""Pruners that wrap a data set, with keyword arguments named as in the papers."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from bls_bench.pruning.pruners.seta import SeTaPruner
 from bls_bench.pruning.scorers.bls import BatchLossScore
 from bls_bench.pruning.scorers.per_sample import PerSampleLoss
 from bls_bench.pruning.state import PruningState
+from bls_bench.pruning.trace import Trace
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset
 
 
 class Run(TypedDict, total=False):
-    """What every handler takes besides: a run counted in steps, losses that are not finite (`Handler`)."""
+    """What every handler takes besides, see `Handler`: a run counted in steps, what to keep, and so on."""
 
     num_steps: int | None
     batch_size: int | None
     on_nonfinite: str
+    look: bool
 
 
 class InfoBatch(Handler):
@@ -36,8 +38,8 @@ class InfoBatch(Handler):
     those from there to 85% with r (the paper's CIFAR-100 and ImageNet runs).
     exact_count: drop exactly int(r * n) of n candidates, as the authors' code does; the paper drops each
     one independently.
-    target: the share of the whole run to prune, in [0, 1), reached whatever the losses do; r is then set
-    anew each epoch. None leaves it alone.
+    target: the share of the whole run to prune, in [0, 1), reached for any losses; r is then adjusted
+    each epoch. None leaves r as it is.
     Raises ValueError for settings out of range or a target out of reach, and what `Handler` raises for a
     data set.
     """
@@ -68,8 +70,8 @@ class SeTa(Handler):
     prune_ratio: r in [0, 1), the share that a uniform draw removes before anything else.
     num_groups: k groups of like scores; window_scale: the window spans round(k * window_scale) of them.
     delta: in [0, 1], from epoch delta * E on it is a fresh uniform draw of int((1 - r) * N) samples.
-    target: the share of the whole run to prune, in [0, 1), reached whatever the losses do; r is then set
-    anew each epoch. None leaves it alone.
+    target: the share of the whole run to prune, in [0, 1), reached for any losses; r is then adjusted
+    each epoch. None leaves r as it is.
     Raises ValueError for settings out of range or a target out of reach, and what `Handler` raises for a
     data set.
     """
@@ -103,8 +105,8 @@ class RePB(Handler):
     num_epochs: E, the epochs of the whole run; or num_steps and batch_size instead.
     prune_ratio: rho in [0, 1), the probability that a sample below its window's mean is dropped.
     window: W, how many consecutive batches share one mean; under several processes each one's own.
-    target: the share of the whole run to prune, in [0, 1), reached whatever the losses do; rho is then set
-    anew each epoch. None leaves it alone.
+    target: the share of the whole run to prune, in [0, 1), reached for any losses; rho is then adjusted
+    each epoch. None leaves rho as it is.
     Raises ValueError for settings out of range or a target out of reach, and what `Handler` raises for a
     data set.
     """
@@ -172,5 +174,6 @@ class BLS:
         handler.state = PruningState(
             old.num_samples, length, old.pruner, self.scorer, old.seed, on_nonfinite=old.on_nonfinite
         )
+        handler.trace = None if self.handler.trace is None else Trace(old.num_samples)
         handler._running = None
         return handler

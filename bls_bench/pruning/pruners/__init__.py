@@ -1,1 +1,1 @@
-"""The dynamic pruners, a method a file, named as people type it."""
+"""The dynamic pruners, one per file, named as on the command line."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bls_bench.pruning.pruner import Epoch, check_fraction
 from bls_bench.pruning.pruners.importance import inclusion, kept_share
 from bls_bench.pruning.pruners.repb import RePBPruner
+from bls_bench.pruning.saved import are_samples, column
 from bls_bench.pruning.selection import systematic
 from bls_bench.pruning.visits import Visits
 from bls_bench.system.lazy import torch
@@ -64,6 +65,16 @@ class RePBImportancePruner(RePBPruner):
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "last": self._last}
+
+    def fits(self, state: Any, num_samples: int) -> bool:
+        if not isinstance(state, dict) or not super().fits({**state, "last": None}, num_samples):
+            return False
+        last = state["last"]
+        if last is None or not isinstance(last, tuple) or len(last) != 3:
+            return last is None
+        seen, scores, sizes = last
+        fine = are_samples(seen, num_samples) and column(scores, len(seen), torch.float32)
+        return fine and column(sizes, len(sizes), torch.int64) and int(sizes.sum()) == len(seen)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)

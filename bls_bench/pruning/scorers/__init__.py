@@ -1,1 +1,1 @@
-"""The scorers, one a file, named as people type it."""
+"""The scorers, one per file, named as on the command line."""

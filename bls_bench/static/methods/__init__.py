@@ -1,1 +1,1 @@
-"""The static pruners, a method a file, named as people type it."""
+"""The static pruners, one per file, named as on the command line."""

@@ -21,7 +21,7 @@ TEST_OF = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Chirps(SoundDataset):
-    """`size` sounds of each of eight kinds, a fifth of them the test split; no data set that anybody uses.
+    """`size` sounds of each of eight kinds, a fifth of them the test split; not a benchmark.
 
     noise: its level beside the tone's; at 0 the kinds are told apart with ease.
     """

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from tqdm import tqdm
 
 from bls_bench.data.base import Data
+from bls_bench.data.trees import Tree
 from bls_bench.system import settings
 from bls_bench.system.errors import InputError, folded
 from bls_bench.system.lazy import torch
@@ -90,13 +91,17 @@ class ESC(SoundDataset):
 
 def _by_folder(root: Path) -> list[tuple[Path, str, int]]:
     """Return file, class and fold of each sound of a folder per class."""
-    found = [path for path in sorted(root.glob("*/*")) if path.suffix.lower() in SUFFIXES]
+    if not root.is_dir():
+        raise InputError(f"dataset.root={root} is not a folder")
+    tree = Tree(root, SUFFIXES)
+    found = [(Path(file), kind) for kind, files in tree.classes().items() for file in files]
+    tree.tell()
     if not found:
         raise InputError(f"dataset.root={root} holds neither meta/ nor folders of sounds")
-    for path in found:
+    for path, _ in found:
         if path.name[0] not in map(str, range(1, FOLDS + 1)):
             raise InputError(f"{path}: the name must begin with its fold, 1 to {FOLDS}")
-    return [(path, path.parent.name, int(path.name[0])) for path in found]
+    return [(path, kind, int(path.name[0])) for path, kind in found]
 
 
 def decoded(path: Path, rate: int) -> tuple[Tensor, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -10,7 +11,10 @@ from bls_bench.tasks.base import Metric, Task
 from bls_bench.tasks.classification.task import METRICS
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from bls_bench.data.base import Data
+    from bls_bench.gallery.shown import Shown
     from bls_bench.tasks.classification.objective import Classifying
 
 
@@ -38,3 +42,8 @@ class Audio(Task):
         from bls_bench.tasks.classification.objective import Classifying
 
         return Classifying(data.info.num_classes, self.label_smoothing)
+
+    def shown(self, data: Data, indices: Tensor) -> Iterator[Shown]:
+        from bls_bench.tasks.audio.showing import sounds
+
+        return sounds(data, indices)

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from bls_bench.data.base import Data, Images
+from bls_bench.data.base import Data, Images, check_side
+from bls_bench.data.decoding import tell_depth
 from bls_bench.data.files import FolderSplit, check_reading, worker_count
 from bls_bench.data.split import Pixels
+from bls_bench.data.trees import IMAGES, Tree
 from bls_bench.system import settings
 from bls_bench.system.errors import InputError
 from bls_bench.system.lazy import Lazy, torch
@@ -20,10 +22,9 @@ from bls_bench.tasks.classification.photographs import Photographs
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from torchvision.datasets import folder as files
     from torchvision.transforms import v2
 else:
-    files, v2 = Lazy("torchvision.datasets.folder"), Lazy("torchvision.transforms.v2")
+    v2 = Lazy("torchvision.transforms.v2")
 
 
 # Of ImageNet: what pretrained models expect, and close enough for other photographs.
@@ -38,7 +39,8 @@ class ImageFolder(Photographs):
     `in_memory=true` decodes every image once, at `image_size`, and keeps the pixels on the training
     device; with false images are decoded as they are needed; auto decides by size and free memory.
     Where both are possible they give the same batches. Either way `workers` processes decode (0: none
-    but this one; auto: one a CPU core, 16 at most).
+    but this one; auto: one a CPU core, 16 at most). exif: turn images as their orientation tag says;
+    torchvision's ImageFolder does not.
     """
 
     name: str = "imagefolder"
@@ -46,13 +48,13 @@ class ImageFolder(Photographs):
     image_size: int = 32
     in_memory: str = settings.unkeyed("auto")
     workers: int | str = settings.unkeyed("auto")
+    exif: bool = settings.added(False, neutral=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.root:
             raise ValueError(f"root must be a folder that holds train/ and test/ or val/, got {self.root!r}")
-        if self.image_size < 1:
-            raise ValueError(f"image_size must be at least 1, got {self.image_size}")
+        check_side(self.image_size)
         object.__setattr__(self, "in_memory", check_reading(self.in_memory, self.workers))
         if self.image_size <= SMALL:
             return
@@ -66,11 +68,8 @@ class ImageFolder(Photographs):
         train_folder, test_folder = _split_folders(Path(self.root).expanduser())
         classes, train_paths, train_targets = _scan(train_folder)
         test_classes, test_paths, test_targets = _scan(test_folder)
-        if classes != test_classes:
-            raise InputError(
-                f"{train_folder} and {test_folder} must hold the same classes, "
-                f"but only one of them has {_some(set(classes) ^ set(test_classes))}"
-            )
+        _check_same((train_folder, classes), (test_folder, test_classes))
+        tell_depth(train_paths + test_paths)
         chosen, train_targets = self.arranged(train_targets)
         train_paths = [train_paths[i] for i in chosen.tolist()]
 
@@ -85,8 +84,8 @@ class ImageFolder(Photographs):
             fit_train = v2.Compose(crop) if self.augment else fit_test
 
         pixels, workers = self.augmented(MEAN, STD, size, cropped=size > SMALL), worker_count(self.workers)
-        train = FolderSplit(train_paths, train_targets, fit_train, pixels, seed, workers)
-        test = FolderSplit(test_paths, test_targets, fit_test, Pixels(MEAN, STD), seed, workers)
+        train = FolderSplit(train_paths, train_targets, fit_train, pixels, seed, workers, self.exif)
+        test = FolderSplit(test_paths, test_targets, fit_test, Pixels(MEAN, STD), seed, workers, self.exif)
         return Data(
             train=train.in_memory() if kept else train,
             test=test.in_memory() if kept else test,
@@ -113,12 +112,34 @@ def _split_folders(root: Path) -> tuple[Path, Path]:
 
 def _scan(folder: Path) -> tuple[list[str], list[str], Tensor]:
     """Return the sorted class names, the image files and their (N,) int64 targets."""
-    try:
-        classes, targets = files.find_classes(folder)
-        found = files.make_dataset(folder, targets, files.IMG_EXTENSIONS)
-    except OSError as error:
-        raise InputError(f"dataset.root: {folder} must hold a folder of images per class: {error}") from error
-    return classes, [path for path, _ in found], torch.tensor([target for _, target in found])
+    tree = Tree(folder)
+    classes = tree.classes()
+    tree.tell()
+    if not classes:
+        raise InputError(f"dataset.root: {folder} must hold a folder of images for each class, it has none")
+    empty = {name for name, paths in classes.items() if not paths}
+    if empty:
+        raise InputError(
+            f"dataset.root: {folder} has no valid file for {_some(empty)}, images end in {', '.join(IMAGES)}"
+        )
+    targets = [label for label, paths in enumerate(classes.values()) for _ in paths]
+    return list(classes), [path for paths in classes.values() for path in paths], torch.tensor(targets)
+
+
+def _check_same(classes: tuple[Path, list[str]], others: tuple[Path, list[str]]) -> None:
+    """Raise InputError where two folders hold other classes."""
+    (folder, names), (other_folder, other_names) = classes, others
+    alone, other_alone = set(names) - set(other_names), set(other_names) - set(names)
+    if not alone and not other_alone:
+        return
+    by_case = {name.casefold(): name for name in other_alone}
+    cases = [f"{name} and {by_case[name.casefold()]}" for name in sorted(alone) if name.casefold() in by_case]
+    why = (
+        f"letter case differs: {', '.join(cases[:5])}"
+        if cases
+        else f"only one of them has {_some(alone | other_alone)}"
+    )
+    raise InputError(f"{folder} and {other_folder} must hold the same classes, but {why}")
 
 
 def _some(names: set[str]) -> str:

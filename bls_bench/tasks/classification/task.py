@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -9,7 +10,10 @@ from bls_bench.pruning.signals import SIGNALS
 from bls_bench.tasks.base import Metric, Task
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from bls_bench.data.base import Data
+    from bls_bench.gallery.shown import Shown
     from bls_bench.tasks.classification.objective import Classifying
 
 
@@ -64,3 +68,8 @@ class Classification(Task):
         classes = data.info.num_classes
         mixing = Mixing(self.mixup, self.cutmix, classes) if self.mixes else None
         return Classifying(classes, self.label_smoothing, mixing)
+
+    def shown(self, data: Data, indices: Tensor) -> Iterator[Shown]:
+        from bls_bench.tasks.showing import images
+
+        return images(data, indices)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from bls_bench.data.files import decode
+from bls_bench.data.decoding import decode
 from bls_bench.data.letterbox import Letterbox
 from bls_bench.system.errors import InputError
 from bls_bench.system.lazy import torch

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from torch import Tensor
 from torchvision.ops import nms
 from torchvision.utils import draw_bounding_boxes, draw_segmentation_masks
 
+from bls_bench.data.base import Data
+from bls_bench.gallery.shown import Shown
 from bls_bench.tasks.drawing import enlarged
+from bls_bench.tasks.showing import batches, picture
 
 # Detections below this score are not drawn.
 CERTAIN = 0.4
@@ -41,3 +44,12 @@ def drawn(image: Tensor, on_it: Mapping[str, Tensor], classes: Sequence[str]) ->
         masks = masks.repeat_interleave(factor, 1).repeat_interleave(factor, 2)
         picture = draw_segmentation_masks(picture, masks, alpha=0.5, colors=colours)
     return draw_bounding_boxes(picture, on_it["boxes"].cpu() * factor, texts, colours)
+
+
+def annotated(data: Data, indices: Tensor) -> Iterator[Shown]:
+    """Yield training images (n,) with their boxes, and masks where they have some, and what is on them."""
+    names = data.info.classes
+    for images, targets in batches(data, indices):
+        for image, on_it in zip(images, targets, strict=True):
+            labels = [names[label - 1] for label in on_it["labels"].tolist()]
+            yield Shown(", ".join(labels) or "nothing", picture(drawn(image, on_it, names)))

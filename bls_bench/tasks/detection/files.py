@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bls_bench.data.base import Data
+from bls_bench.data.decoding import tell_depth
 from bls_bench.data.jitter import Jitter
 from bls_bench.data.letterbox import Letterbox
 from bls_bench.data.pictures import Pictures, existing
@@ -62,6 +63,7 @@ class BoxPictures(Pictures):
             raise InputError(f"dataset.root={self.root} has no object on its {len(test)} pictures to test on")
         if checked.dropped:
             print(f"dataset.invalid=drop: {checked.dropped} boxes are left out")
+        tell_depth([str(one.path) for one in (*train, *test)])
         draw, make = self.draw if self.masks else None, Batches(JITTER)
         return self._loaded(
             (

@@ -1,4 +1,4 @@
-"""Detectors: torchvision's architectures on a small backbone of ours, and torchvision's own by name."""
+"""Detectors: torchvision's architectures on a small backbone, and torchvision's own by name."""
 
 from __future__ import annotations
 

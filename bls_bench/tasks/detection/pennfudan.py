@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image
-
+from bls_bench.data.decoding import opened
 from bls_bench.data.letterbox import Letterbox
+from bls_bench.data.trees import Tree
 from bls_bench.system.errors import InputError, folded
 from bls_bench.system.lazy import torch
 from bls_bench.system.streams import stream
@@ -38,7 +38,9 @@ class PennFudan(BoxPictures):
         found = next(((root / a, root / b) for a, b in FOLDERS if (root / a).is_dir()), None)
         if found is None:
             raise InputError(f"dataset.root={root} has neither a folder PNGImages nor images")
-        pictures = [self._picture(path, found[1], checked) for path in sorted(found[0].glob("*.*"))]
+        tree = Tree(found[0])
+        pictures = [self._picture(path, found[1], checked) for path in sorted(map(Path, tree.files()))]
+        tree.tell()
         order = torch.randperm(len(pictures), generator=stream(0, "pennfudan")).tolist()
         count = min(TEST, len(pictures) // 4)
         test = [pictures[at] for at in sorted(order[:count])]
@@ -59,7 +61,7 @@ class PennFudan(BoxPictures):
                 left, top, right, bottom = (float(side) for side in box)
                 things.append(Thing(str(file), (left, top, right, bottom), 1, outline=(file, number)))
         try:
-            with Image.open(path) as picture:
+            with opened(path) as picture:
                 size = picture.size
         except OSError as error:
             raise InputError(f"{path} cannot be read as an image: {folded(error)}") from None
@@ -80,7 +82,7 @@ class PennFudan(BoxPictures):
 def _numbers(file: Path) -> Tensor:
     """Return (H, W) uint8 of a mask."""
     try:
-        with Image.open(file) as mask:
+        with opened(file) as mask:
             if mask.mode not in ("L", "P"):
                 raise InputError(f"{file} must have one channel of 8 bits, it has the mode {mask.mode}")
             width, height = mask.size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -11,7 +12,10 @@ from bls_bench.tasks.base import Metric, Task
 from bls_bench.tasks.generation.settings import check_samples, fid_metric
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from bls_bench.data.base import Data
+    from bls_bench.gallery.shown import Shown
     from bls_bench.tasks.diffusion.objective import Diffusing
 
 GUIDANCE = ("none", "classifier_free", "classifier")
@@ -74,3 +78,8 @@ class Diffusion(Task):
         from bls_bench.tasks.diffusion.space import PixelSpace
 
         return Diffusing(self, data, PixelSpace(data.info))
+
+    def shown(self, data: Data, indices: Tensor) -> Iterator[Shown]:
+        from bls_bench.tasks.showing import images
+
+        return images(data, indices)

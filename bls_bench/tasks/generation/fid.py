@@ -27,7 +27,7 @@ class Fid:
     """Compares `samples` generated images with all training images as they are."""
 
     def __init__(self, data: Data, inception: str | None, samples: int) -> None:
-        """Get the features; raises InputError where they are not to be had."""
+        """Get the features; raises InputError where they are not available."""
         self.metric, self.samples, self._data = fid_metric(inception), samples, data
         self.features = Features(Inception(inception)) if inception else own_features(data)
         self._reference: Moments | None = None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bls_bench.data.augment import CropFlip
-from bls_bench.data.base import Data, Images
+from bls_bench.data.base import Data, Images, check_side
 from bls_bench.data.classes import ClassDataset
 from bls_bench.data.split import MemorySplit, Pixels
 from bls_bench.system.errors import InputError, folded
@@ -49,8 +49,7 @@ class MNIST(ClassDataset):
             raise ValueError(f"root must be a folder that holds MNIST's files, got {self.root!r}")
         if self.part not in PARTS:
             raise ValueError(f"part must be one of {', '.join(PARTS)}, got {self.part!r}")
-        if self.image_size < 1:
-            raise ValueError(f"image_size must be at least 1, got {self.image_size}")
+        check_side(self.image_size)
 
     def load(self, seed: int, device: torch.device | None = None) -> Data:
         root = Path(self.root).expanduser()

@@ -7,19 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from bls_bench.data.augment import CropFlip
-from bls_bench.data.base import Data, Dataset, Images
+from bls_bench.data.base import Data, Dataset, Images, check_side
+from bls_bench.data.decoding import tell_depth
 from bls_bench.data.files import FolderSplit, worker_count
 from bls_bench.data.split import Pixels
+from bls_bench.data.trees import Tree, plain
 from bls_bench.system import settings
 from bls_bench.system.errors import InputError
 from bls_bench.system.lazy import Lazy, torch
 from bls_bench.system.memory import CHOICES, keep_in_memory
 
 if TYPE_CHECKING:
-    from torchvision.datasets import folder as files
     from torchvision.transforms import v2
 else:
-    files, v2 = Lazy("torchvision.datasets.folder"), Lazy("torchvision.transforms.v2")
+    v2 = Lazy("torchvision.transforms.v2")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +30,7 @@ class Photos(Dataset):
     channels: 3, or 1 for grey. held_out: every so manieth image, in the order of their names, is the test
     split. augment: whether training images are mirrored at random. people: whether each folder that holds
     images is a class (of faces, say), as own features for FID and guidance need it.
-    in_memory, workers: as of dataset=imagefolder.
+    in_memory, workers, exif: as of dataset=imagefolder.
     """
 
     gives: ClassVar[frozenset[str]] = frozenset({"images"})
@@ -42,12 +43,12 @@ class Photos(Dataset):
     people: bool = False
     in_memory: str = settings.unkeyed("auto")
     workers: int | str = settings.unkeyed("auto")
+    exif: bool = settings.added(False, neutral=False)
 
     def __post_init__(self) -> None:
         if not self.root:
             raise ValueError(f"root must be a folder of images, got {self.root!r}")
-        if self.image_size < 1:
-            raise ValueError(f"image_size must be at least 1, got {self.image_size}")
+        check_side(self.image_size)
         if self.channels not in (1, 3):
             raise ValueError(f"channels must be 1 or 3, got {self.channels}")
         if self.held_out < 2:
@@ -62,15 +63,18 @@ class Photos(Dataset):
         root = Path(self.root).expanduser()
         if not root.is_dir():
             raise InputError(f"dataset.root={root} is not a folder: it must hold images")
-        paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in files.IMG_EXTENSIONS)
+        tree = Tree(root)
+        paths = sorted(map(Path, tree.files()))
+        tree.tell()
+        tell_depth([str(path) for path in paths])
         if len(paths) < self.held_out:
             raise InputError(
                 f"dataset.root={root} must hold {self.held_out} images or more, got {len(paths)}"
             )
-        folders = sorted({str(path.parent.relative_to(root)) for path in paths}) if self.people else []
+        within = [plain(str(path.parent.relative_to(root))) for path in paths]
+        folders = sorted(set(within)) if self.people else []
         numbers = {name: number for number, name in enumerate(folders)}
-        of = [numbers.get(str(path.parent.relative_to(root)), 0) for path in paths]
-        targets = torch.tensor(of)
+        targets = torch.tensor([numbers.get(name, 0) for name in within])
 
         steps = [v2.Resize(self.image_size), v2.CenterCrop(self.image_size), v2.PILToTensor()]
         fit = v2.Compose(([v2.Grayscale()] if self.channels == 1 else []) + steps)
@@ -82,7 +86,8 @@ class Photos(Dataset):
 
         def split(chosen: torch.Tensor, pixels: Pixels) -> FolderSplit:
             names = [str(paths[index]) for index in chosen.nonzero().flatten().tolist()]
-            return FolderSplit(names, targets[chosen], fit, pixels, seed, worker_count(self.workers))
+            workers = worker_count(self.workers)
+            return FolderSplit(names, targets[chosen], fit, pixels, seed, workers, self.exif)
 
         parts = split(~test, Pixels(mean, std, mirror)), split(test, Pixels(mean, std))
         train, held = (part.in_memory() if kept else part for part in parts)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from bls_bench.tasks.base import Metric, Task
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from bls_bench.data.base import Data
+    from bls_bench.gallery.shown import Shown
     from bls_bench.tasks.masked_autoencoder.objective import Reconstructing
 
 
@@ -36,3 +40,8 @@ class MaskedAutoencoder(Task):
         from bls_bench.tasks.masked_autoencoder.objective import Reconstructing
 
         return Reconstructing(self, data)
+
+    def shown(self, data: Data, indices: Tensor) -> Iterator[Shown]:
+        from bls_bench.tasks.showing import images
+
+        return images(data, indices)

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from PIL import Image
-
 from bls_bench.data.base import Data
-from bls_bench.data.files import decode
+from bls_bench.data.decoding import decode, opened, tell_depth
 from bls_bench.data.jitter import Jitter
 from bls_bench.data.letterbox import Letterbox
 from bls_bench.data.pictures import Pictures, existing
+from bls_bench.data.trees import Tree
 from bls_bench.system.errors import InputError, folded
 from bls_bench.system.lazy import torch
 from bls_bench.tasks.segmentation.batches import IGNORED, PixelBatches
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 JITTER = Jitter(shift=0.1, scale=(0.75, 1.25), flip=True)
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +57,7 @@ class PixelMaps(Pictures):
             _pairs(root / pictures, root / maps)
             for pictures, maps in ((self.train, self.train_maps), (self.test, self.test_maps))
         ]
+        tell_depth([str(picture) for picture, _ in (*pairs[0], *pairs[1])])
         train, test = (
             MapReader(found, self.image_size, self.classes, self.first, self.void) for found in pairs
         )
@@ -78,7 +78,9 @@ def _pairs(pictures: Path, maps: Path) -> list[tuple[Path, Path]]:
     for folder in (pictures, maps):
         if not folder.is_dir():
             raise InputError(f"dataset.root: there is no folder {folder}")
-    found = sorted(path for path in pictures.iterdir() if path.suffix.lower() in SUFFIXES)
+    tree = Tree(pictures, SUFFIXES)
+    found = sorted(map(Path, tree.files()))
+    tree.tell()
     pairs = [(path, maps / f"{path.stem}.png") for path in found]
     for path, file in pairs:
         if not file.exists():
@@ -93,7 +95,7 @@ def _pairs(pictures: Path, maps: Path) -> list[tuple[Path, Path]]:
 def _size(file: Path) -> tuple[int, int]:
     """Return width and height, of the header alone."""
     try:
-        with Image.open(file) as picture:
+        with opened(file) as picture:
             return picture.size
     except OSError as error:
         raise InputError(f"{file} cannot be read as an image: {folded(error)}") from None
@@ -126,7 +128,7 @@ class MapReader:
 
     def _classes(self, file: Path) -> Tensor:
         try:
-            with Image.open(file) as picture:
+            with opened(file) as picture:
                 if picture.mode not in ("L", "P"):
                     raise InputError(
                         f"{file} must have one channel of 8 bits, it has the mode {picture.mode}"

@@ -1,4 +1,4 @@
-"""Networks that give every pixel a class: a small U-Net of ours, torchvision's and smp's by name."""
+"""Networks that give every pixel a class: a small U-Net, torchvision's and smp's by name."""
 
 from __future__ import annotations
 

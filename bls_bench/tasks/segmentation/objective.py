@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from colorsys import hsv_to_rgb
 from pathlib import Path
 
@@ -12,10 +12,12 @@ from torch import Tensor, nn
 from torchvision.utils import draw_segmentation_masks
 
 from bls_bench.data.base import Data, Images
+from bls_bench.gallery.shown import Shown
 from bls_bench.tasks.drawing import enlarged, write_rows
 from bls_bench.tasks.objective import Loss, Measure, Objective, Place
 from bls_bench.tasks.segmentation.batches import IGNORED, Batch
 from bls_bench.tasks.segmentation.task import Segmentation
+from bls_bench.tasks.showing import batches, picture
 
 # Images that are drawn at the end of a run.
 SHOWN = 8
@@ -99,3 +101,12 @@ def painted(image: Tensor, classes: Tensor, num_classes: int) -> Tensor:
     ]
     masks = spread == torch.arange(1, num_classes)[:, None, None]
     return draw_segmentation_masks(large, masks, alpha=0.6, colors=colours[1:]) if num_classes > 1 else large
+
+
+def annotated(data: Data, indices: Tensor) -> Iterator[Shown]:
+    """Yield training images (n,) with the classes of their pixels painted over, and their names."""
+    names = data.info.classes
+    for images, classes in batches(data, indices):
+        for image, one in zip(images, classes, strict=True):
+            there = [names[at] for at in one.unique().tolist() if at not in (0, IGNORED)]
+            yield Shown(", ".join(there) or names[0], picture(painted(image, one, len(names))))

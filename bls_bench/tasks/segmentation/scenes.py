@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from bls_bench.data import scenes
-from bls_bench.data.base import Data, Dataset, Images
+from bls_bench.data.base import Data, Dataset, Images, check_side
 from bls_bench.data.columns import Columns
 from bls_bench.data.jitter import Jitter
 from bls_bench.tasks.segmentation.batches import PixelBatches
@@ -32,7 +32,8 @@ class ScenePixels(Dataset):
     objects: int = 4
 
     def __post_init__(self) -> None:
-        for name, least in (("images", 4), ("image_size", 32), ("objects", 1)):
+        check_side(self.image_size, least=32)
+        for name, least in (("images", 4), ("objects", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
 

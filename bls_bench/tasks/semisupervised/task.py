@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from bls_bench.data.base import Data
+    from bls_bench.gallery.shown import Shown
     from bls_bench.tasks.semisupervised.algorithms import Algorithm
     from bls_bench.tasks.semisupervised.kinds import Kind
     from bls_bench.tasks.semisupervised.objective import Consistent
@@ -156,6 +158,19 @@ class Semisupervised(Task):
         pool = pools.get("unlabelled", cast(Pruned, data.train).pool)
         algorithm = self._algorithm(len(pool.chosen), data.info.num_classes)
         return Consistent(pool.kind.reader, algorithm, self.weight, self.prune)
+
+    def shown(self, data: Data, indices: Tensor) -> Iterator[Shown]:
+        from bls_bench.tasks.audio.showing import sounds
+        from bls_bench.tasks.semisupervised.streams import Pruned
+        from bls_bench.tasks.showing import images
+        from bls_bench.tasks.text.showing import sentences
+
+        pool, own = cast(Pruned, data.train).pool, data.targets
+        assert own is not None
+        # The data set as it was before a stream was taken from it.
+        targets = own.new_zeros(len(pool.split)).index_copy(0, pool.chosen, own)
+        show = {"images": images, "sound": sounds, "text": sentences}[self.views]
+        return show(replace(data, train=pool.split, targets=targets), pool.chosen[indices])
 
     def _algorithm(self, num_samples: int, num_classes: int) -> Algorithm:
         from bls_bench.tasks.semisupervised.algorithms import Dash, FixMatch, FlexMatch

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 from bls_bench.data.base import Data
 from bls_bench.data.classes import Labelled
@@ -24,13 +26,14 @@ class Texts:
     """The `info` of texts.
 
     vocabulary: how many tokens there are. pad: the one that fills rows up. lengths: (N,) int64, the tokens
-    of each training and test text. classes: their names (none without).
+    of each training and test text. classes: their names (none without). words: returns the text of tokens.
     """
 
     vocabulary: int
     pad: int
     lengths: Tensor
     classes: tuple[str, ...] = ()
+    words: Callable[[Sequence[int]], str] = str
 
     @property
     def num_classes(self) -> int:
@@ -88,6 +91,9 @@ class TextDataset(Labelled):
                 pad=tokenizer.pad_token_id,
                 lengths=torch.cat([rows.lengths, test_rows.lengths]),
                 classes=classes,
+                words=cast(
+                    "Callable[[Sequence[int]], str]", partial(tokenizer.decode, skip_special_tokens=True)
+                ),
             ),
             targets=labels,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -11,7 +12,10 @@ from bls_bench.tasks.base import Metric, Task
 from bls_bench.tasks.classification.task import METRICS
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from bls_bench.data.base import Data
+    from bls_bench.gallery.shown import Shown
     from bls_bench.tasks.text.data import Texts
     from bls_bench.tasks.text.objective import ClassifyingText
 
@@ -47,6 +51,11 @@ class Text(Task):
 
         tell_cut(data.info, self.max_length)
         return ClassifyingText(data.info.num_classes, self.label_smoothing, max_length=self.max_length)
+
+    def shown(self, data: Data, indices: Tensor) -> Iterator[Shown]:
+        from bls_bench.tasks.text.showing import sentences
+
+        return sentences(data, indices)
 
 
 def tell_cut(info: Texts, max_length: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -10,7 +11,10 @@ from bls_bench.tasks.base import Metric, Task
 from bls_bench.tasks.generation.settings import check_samples, fid_metric
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from bls_bench.data.base import Data
+    from bls_bench.gallery.shown import Shown
     from bls_bench.tasks.vae.objective import Bounding
 
 
@@ -42,3 +46,8 @@ class VAE(Task):
         from bls_bench.tasks.vae.objective import Bounding
 
         return Bounding(self, data)
+
+    def shown(self, data: Data, indices: Tensor) -> Iterator[Shown]:
+        from bls_bench.tasks.showing import images
+
+        return images(data, indices)

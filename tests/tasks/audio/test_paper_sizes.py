@@ -1,25 +1,16 @@
 """HuBERT on ESC-50: composed, built, and steps on a few sounds in the published layout."""
 
-import numpy as np
-import soundfile
 import torch
 
 from bls_bench.tasks.audio.data import Sounds
 
 from ..running import make_config, train
+from .helpers import write_esc50
 
 
 def test_hubert(tmp_path):
     data = tmp_path / "data"
-    (data / "meta").mkdir(parents=True)
-    (data / "audio").mkdir()
-    rows = ["filename,fold,target,category,esc10,src_file,take"]
-    for kind in range(50):
-        for fold in (1, 2):
-            name = f"{fold}-{kind}-A.wav"
-            soundfile.write(data / "audio" / name, 0.1 * np.sin(np.arange(2000) * (kind + 1) / 100), 44100)
-            rows.append(f"{name},{fold},{kind},kind{kind},False,{kind},A")
-    (data / "meta" / "esc50.csv").write_text("\n".join(rows))
+    write_esc50(data, rate=44100)
     whole = ("experiment=esc50_hubert", f"dataset.root={data}")
     config = make_config(*whole)
     with torch.device("meta"):

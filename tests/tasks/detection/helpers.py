@@ -4,13 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
 
-from bls_bench.config.compose import CONF_DIR
-from bls_bench.config.run import load
 from bls_bench.data.columns import Ragged
 from bls_bench.engine import session
 from bls_bench.system.stopping import Interrupted
+
+from ...helpers import make_config
 
 # 24 scenes of 32 pixels, three epochs of three steps.
 TINY = (
@@ -41,11 +40,6 @@ class StopAt:
     def received(self, step, steps, device):
         self.steps -= 1
         return self.steps == 0
-
-
-def make_config(*overrides):
-    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        return load(compose("config", list(overrides)))
 
 
 def train(records, *overrides, tiny=TINY):

@@ -58,6 +58,14 @@ class TestRuns:
         with pytest.raises(InputError, match=r"task=detection does not give: use scorer=bls"):
             make_config(*TINY, "scorer=per_sample", "pruner=infobatch")
 
+    @pytest.mark.parametrize("pruner", ["none", "random"])
+    def test_a_pruner_without_scores_takes_the_loss_that_there_is(self, pruner):
+        run = make_config("task=detection", f"pruner={pruner}")
+        assert run.key == make_config("task=detection", f"pruner={pruner}", "scorer=bls").key
+        assert make_config(f"pruner={pruner}").resolved["scorer"] == {"_target_": "per_sample"}
+        with pytest.raises(InputError, match=r"scorer=per_sample needs .* use scorer=bls"):
+            make_config("task=detection", f"pruner={pruner}", "scorer=per_sample")
+
     @pytest.mark.parametrize(
         ("overrides", "message"),
         [

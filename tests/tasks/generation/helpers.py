@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from bls_bench.config.compose import composed
-from bls_bench.config.run import load
 from bls_bench.engine.devices import make_fabric
 from bls_bench.engine.loop import Engine
 from bls_bench.engine.session import run
 from bls_bench.system.stopping import Interrupted
 from bls_bench.tasks.generation import fixed
+
+from ...helpers import make_config
 
 CPU = torch.device("cpu")
 TIMES = ("seconds", "per_second", "_mib")
@@ -35,10 +35,6 @@ class StopAt:
     def received(self, step, steps, device):
         self.steps -= 1
         return self.steps == 0
-
-
-def make_config(*overrides):
-    return load(composed(overrides), typed={word.lstrip("+~").partition("=")[0] for word in overrides})
 
 
 def make_engine(*overrides):

@@ -38,7 +38,7 @@ def test_the_distance_is_that_of_scipy(size):
 
 
 def test_features_without_variance_have_a_distance():
-    """A dead unit makes the covariance singular, where a root of the product is not to be had."""
+    """A dead unit makes the covariance singular; the distance is the one without it."""
     one, other = torch.randn(50, 4), torch.randn(60, 4)
     one[:, 3] = other[:, 3] = 0.5
     expected = frechet_distance(Moments.of(one[:, :3]), Moments.of(other[:, :3]))

@@ -1,11 +1,10 @@
 """The experiments of paper size: composed, and three steps on a few samples in the files' own format."""
 
-import numpy as np
-import soundfile
 import torch
 
 from bls_bench.data.base import Images
 
+from ..audio.helpers import write_esc50
 from ..classification.test_datasets import write_cifar
 from ..running import make_config, train
 
@@ -37,15 +36,7 @@ def test_flexmatch_on_yelp(tmp_path):
 
 def test_dash_on_esc50(tmp_path):
     data = tmp_path / "data"
-    (data / "meta").mkdir(parents=True)
-    (data / "audio").mkdir()
-    rows = ["filename,fold,target,category,esc10,src_file,take"]
-    for kind in range(50):
-        for fold in (1, 2):
-            name = f"{fold}-{kind}-A.wav"
-            soundfile.write(data / "audio" / name, 0.1 * np.sin(np.arange(2000) * (kind + 1) / 100), 16000)
-            rows.append(f"{name},{fold},{kind},kind{kind},False,{kind},A")
-    (data / "meta" / "esc50.csv").write_text("\n".join(rows))
+    write_esc50(data, rate=16000)
     small = ("model.layers=1", "model.width=48", "dataset.seconds=0.1")
     result, _, _ = train(tmp_path, "experiment=esc50_dash", f"dataset.root={data}", *SMALL, *small)
     assert result["steps"] == 3

@@ -1,4 +1,4 @@
-"""Train what tables lack and render them: python scripts/tables.py table8 --scale digits --seeds 0,1,2."""
+"""Train what tables lack and render them: python -m bls_bench.tables table8 --scale digits --seeds 0,1,2."""
 
 import argparse
 import sys
@@ -10,8 +10,8 @@ from bls_bench.report.output import render_all
 from bls_bench.system.errors import InputError
 
 
-def main() -> int:
-    """Return 0; 1 if a run failed; 2 for bad input. A stopped sweep exits with 128 + n."""
+def main() -> None:
+    """Run the command and exit: 0 done, 1 a run failed, 2 bad input; a stopped sweep exits with 128 + n."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(spec.names())}; all if none")
     parser.add_argument("--scale", default="digits", help=", ".join(spec.SCALES))
@@ -43,8 +43,8 @@ def main() -> int:
     print(f"rendered: {arguments.results / 'README.md'}, {arguments.results / 'report.html'}")
     for line in [*problems, *failed]:
         print(f"error: {line}", file=sys.stderr)
-    return 1 if failed else 0
+    sys.exit(1 if failed else 0)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
