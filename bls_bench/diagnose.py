@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import cast
 
 import numpy as np
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from bls_bench.config.run import Config, load
 from bls_bench.records.archive import columns
@@ -19,13 +20,22 @@ from bls_bench.refusals import EXPECTED, tell
 from bls_bench.report import diagnosis, diagnosis_page
 from bls_bench.system.errors import InputError
 
+HELP = """usage: python -m bls_bench.diagnose records=DIR
+
+Writes diagnosis.html into the record, one file to open in a browser, and prints its three lines of words: what
+the scores know of the losses and of the time, and who is trained on. DIR is the record of a run trained with
+trainer.save_losses=true, or a folder with one such record."""
 FILES = ("config.yaml", "metrics.jsonl", "losses.npy")
 
 
 def main() -> None:
     """Run the command and exit: 0 done, 2 bad input."""
+    words = sys.argv[1:]
+    if words in (["--help"], ["-h"]):
+        print(HELP)
+        return
     try:
-        folder = run_folder(sys.argv[1:])
+        folder = run_folder(words)
         for line in write(folder):
             print(line)
         print(f"page: {folder / 'diagnosis.html'}")
@@ -65,7 +75,8 @@ def write(folder: Path) -> list[str]:
         )
     # A batch's loss is noted for everybody who was in it.
     trained = np.isfinite(np.load(folder / "losses.npy", mmap_mode="r")[1, : len(curves["epoch"])])
-    targets, names = classes(load(OmegaConf.create((folder / "config.yaml").read_text())))
+    settings = cast(DictConfig, OmegaConf.load(folder / "config.yaml"))
+    targets, names = classes(load(settings))
     found = diagnosis.diagnose(trained, curves, targets)
     (folder / "diagnosis.html").write_text(diagnosis_page.html(folder.name, found, curves, names))
     return diagnosis.words(found)

@@ -12,6 +12,7 @@ RUN = ("pruner=selective_backprop", "scorer=kalman", "model=mlp", "trainer.save_
 
 def test_the_page_of_a_run(tmp_path, monkeypatch, capsys):
     train(tmp_path, *RUN)
+    capsys.readouterr()  # what training told
     monkeypatch.setattr(sys, "argv", ["diagnose", f"records={tmp_path}"])
     diagnose.main()
     told = capsys.readouterr().out.splitlines()

@@ -56,7 +56,7 @@ def run(grid: Grid, wanted: Sequence[Cell], seeds: Sequence[int], path: Path) ->
                 cpu_seconds=round(seconds, 2),
             ),
         )
-        told = fmean(values["balanced_accuracy"])  # type: ignore[type-var]
+        told = fmean(value for value in values["balanced_accuracy"] if value is not None)
         yield f"{number}/{len(wanted)} {' '.join(cell.names.values())}: {told:.2f} in {seconds:.0f} s"
 
 

@@ -29,7 +29,7 @@ def test_rarity_is_the_inverse_size_of_the_class():
     targets = torch.tensor([0] * 30 + [1] * 15 + [3] * 5)
     state = make_state(NoPruning(), RarityScore(), n=50)
     for batch in state.begin_epoch().batches(8):
-        state.record(batch.indices, torch.rand(len(batch.indices)), targets[batch.indices].float())
+        state.record(batch.indices, torch.ones(len(batch.indices)), targets[batch.indices].float())
     state.end_epoch()
     expected = torch.tensor([50 / 90] * 30 + [50 / 45] * 15 + [50 / 15] * 5)
     torch.testing.assert_close(state.scores, expected)

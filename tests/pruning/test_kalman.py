@@ -38,6 +38,17 @@ def test_against_a_slow_filter(scorer):
     torch.testing.assert_close(state.scores.double(), torch.tensor(scores).double(), rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_known_losses_are_kept_when_nothing_is_forgotten(batch_size):
+    """Without noise and forgetting no variance is left, by which nothing must be divided."""
+    state = make_state(NoPruning(), KalmanScore(memory=1e12), n=12, epochs=40)
+    losses = skewed_losses(12)
+    for _ in range(40):
+        run_epoch(state, losses, batch_size)
+        assert state.scores.isfinite().all()
+        assert state.scores.abs().max() < 10 * losses.abs().max()
+
+
 def simulated(scorer, batch_size, memory, epochs, batches):
     """Filter losses that forget in `memory` epochs; returns the correlation with those of the last epoch."""
     n, rho = batch_size * batches, math.exp(-1 / memory)

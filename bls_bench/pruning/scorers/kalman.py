@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+# The least variance a batch loss counts with, of samples whose variance starts at 1: below it nothing is left
+# to learn, and rounding must not be divided by.
+LEAST_VARIANCE = 1e-12
+
+
 @dataclass(kw_only=True)
 class KalmanScore(RunningMeanScorer):
     """How far each sample's loss lies above the mean, filtered from batch losses: ours, not the papers'.
@@ -51,9 +56,10 @@ class KalmanScore(RunningMeanScorer):
         spread = variance.index_select(0, visits.indices)
         unexplained = visits.batch_losses - visits.batch_means(own)
         residual = self.less_mean(unexplained, visits.batches_per_process)
-        total = visits.batch_means(spread) + self.noise
+        total = (visits.batch_means(spread) + self.noise).clamp_min(LEAST_VARIANCE)
         scores.scatter_(0, visits.indices, own.addcmul_(spread, visits.per_sample(residual / total)))
         kept = visits.per_sample(1 / (visits.batch_sizes * total)).mul_(spread).neg_().add_(1)
+        kept.clamp_min_(0)  # rounding may leave less than none
         variance.scatter_(0, visits.indices, spread.mul_(kept))
 
     def state_dict(self) -> dict[str, Any]:
