@@ -22,9 +22,9 @@ from bls_bench.system.errors import InputError
 
 HELP = """usage: python -m bls_bench.diagnose records=DIR
 
-Writes diagnosis.html into the record, one file to open in a browser, and prints its three lines of words: what
-the scores know of the losses and of the time, and who is trained on. DIR is the record of a run trained with
-trainer.save_losses=true, or a folder with one such record."""
+Writes diagnosis.html into the record, one file to open in a browser, and prints its three lines of words:
+what the scores know of the losses and of the time, and who is trained on. DIR is the record of a run
+trained with trainer.save_losses=true, or a folder with one such record."""
 FILES = ("config.yaml", "metrics.jsonl", "losses.npy")
 
 

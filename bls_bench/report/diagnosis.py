@@ -45,7 +45,7 @@ def diagnose(
     trained: (E, N) bool, whether an epoch trained on a sample. curves: a column a metric, with a value an
     epoch. targets: (N,) int, the class of each sample; None without classes.
     """
-    pruning = (~trained).any(axis=1)
+    pruning = np.asarray((~trained).any(axis=1))
     classes = np.array([]) if targets is None else np.unique(targets)
     by_class = [trained[pruning][:, targets == one].mean() if pruning.any() else 1.0 for one in classes]
     return Diagnosis(
