@@ -42,15 +42,16 @@ lint: setup ## check format, style and types
 SCALE ?= digits
 SEEDS ?= 0,1,2,3,4
 LAUNCHER ?= basic
-TABLES := fig2 table2 table3 table5 table7 table8 table9 fig3 correlation \
-	repb-table1 repb-table7 repb-table9 repb-table10 repb-table11 repb-fig2 \
-	infobatch-table1 infobatch-table4 infobatch-table5 infobatch-table7 infobatch-table8 \
+TABLES := fig2 table2 table3 table5 table6 table7 table8 table9 fig3 correlation \
+	repb-table1 repb-table7 repb-table8 repb-table9 repb-table10 repb-table11 repb-fig2 \
+	infobatch-table1 infobatch-table4 infobatch-table5 infobatch-table7 infobatch-table8 infobatch-table9 \
 	infobatch-fig3 infobatch-fig4
 
 fig2: ## BLS Figure 2: spectra of signal and noise, what the moving average removes
 table2: ## BLS Table 2: methods at three pruning rates
 table3: ## BLS Table 3: other architectures
 table5: ## BLS Table 5: generation, a VAE and diffusion
+table6: ## BLS Table 6: semi-supervised learning
 table7: ## BLS Table 7: detection and instance segmentation
 table8: ## BLS Table 8: what the moving average is worth, with controls
 table9: ## BLS Table 9: bookkeeping beside training steps, measured here
@@ -58,6 +59,7 @@ fig3: ## BLS Figure 3: accuracy and pruned % over alpha
 correlation: ## what BLS scores know of the samples, over training
 repb-table1: ## RePB Table 1: methods at three pruning rates
 repb-table7: ## RePB Table 7: generation
+repb-table8: ## RePB Table 8: images, texts and sounds, all labels and few
 repb-table9: ## RePB Table 9: other sampling, the gradient norm as score
 repb-table10: ## RePB Table 10: resampling, local windows, temporal rescaling
 repb-table11: ## RePB Table 11: the same for RePB
@@ -67,6 +69,7 @@ infobatch-table4: ## InfoBatch Table 4: rescaling and annealing
 infobatch-table5: ## InfoBatch Table 5: which samples are pruned
 infobatch-table7: ## InfoBatch Table 7: other optimizers
 infobatch-table8: ## InfoBatch Table 8: latent diffusion
+infobatch-table9: ## InfoBatch Table 9: instruction tuning
 infobatch-fig3: ## InfoBatch Figure 3: accuracy and pruned % over r and delta
 infobatch-fig4: ## InfoBatch Figure 4a: semantic segmentation
 $(TABLES): setup

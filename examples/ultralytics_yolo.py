@@ -41,7 +41,7 @@ class PrunedTrainer(DetectionTrainer):
             sampler=data.sampler,
             batch_size=batch_size,
             collate_fn=data.dataset.collate_fn,
-            num_workers=4,
+            num_workers=self.args.workers,
         )
         loader.reset = lambda: None  # what Ultralytics calls on its own loader when mosaics end
         return loader

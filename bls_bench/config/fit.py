@@ -20,9 +20,13 @@ WORDS = {
     "sound": ("sounds", "take a data set of sounds"),
     "pixel_classes": ("a class for every pixel", "take a data set with class maps"),
     "text": ("text", "take a data set of text"),
+    "answers": ("instructions with answers", "use dataset=alpaca"),
+    "words": ("pictures of words", "use dataset=digit_words"),
     # models
     "sound_logits": ("a model that classifies sounds", "use model=logmel_cnn"),
+    "word_logits": ("a model that reads words", "use model=ctc"),
     "text_logits": ("a model that classifies texts", "use model=encoder"),
+    "next_tokens": ("a model that continues texts", "use model=causal_lm"),
     "logits": ("a model that gives logits", "take a classifier of these data"),
     "detections": ("a model that detects", "use model=fcos"),
     "outlines": ("a model that gives masks", "use model=maskrcnn"),

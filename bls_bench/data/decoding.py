@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,15 +23,18 @@ BITS, LARGEST, KIND, SIGNED = 258, 281, 339, 2
 LOOKED_AT = 100
 
 
-def decode(path: str, transform: Callable[[Image.Image], Tensor], exif: bool = False) -> Tensor:
+def decode(
+    path: str, transform: Callable[[Image.Image], Tensor], exif: bool = False, content: bytes | None = None
+) -> Tensor:
     """Read an image file as RGB and transform it. exif: turn it first as its orientation tag says.
 
+    content: of the file, where it is no file of its own; `path` then only names it.
     Whole numbers of more than 8 bits are scaled by the range of their type. Raises InputError, naming the
     file, if it cannot be read, is no regular file, holds floating-point numbers, whose range nothing tells,
     or would turn black.
     """
     try:
-        with opened(path) as image:
+        with opened(path) if content is None else Image.open(BytesIO(content)) as image:
             picture = to_8_bits(image) if is_deep(image) else image
             if exif:
                 picture = ImageOps.exif_transpose(picture)

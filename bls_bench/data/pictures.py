@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pictures(Dataset):
-    """Pictures under `root`, each scaled as a whole into a square of side `image_size`, black beside it.
+class PictureFiles(Dataset):
+    """Pictures under `root`.
 
     `in_memory=true` reads every file once and keeps the pixels on the training device; with false files are
     read as they are needed; auto decides by size and free memory. The batches are the same. Either way
@@ -28,15 +28,49 @@ class Pictures(Dataset):
     """
 
     root: str = settings.folder()
-    image_size: int = 128
     in_memory: str = settings.unkeyed("auto")
     workers: int | str = settings.unkeyed("auto")
 
     def __post_init__(self) -> None:
         if not self.root:
             raise ValueError(f"root must be the folder of the data, got {self.root!r}")
-        check_side(self.image_size, least=32)
         object.__setattr__(self, "in_memory", check_reading(self.in_memory, self.workers))
+
+    def _splits(
+        self,
+        readers: tuple[Reader, Reader],
+        makes: tuple[Any, Any],
+        draw: Callable[[int, torch.Generator], Any],
+        bytes_each: int,
+        seed: int,
+        device: torch.device | None,
+    ) -> tuple[Columns, Columns]:
+        """Return the training and the test split: readers of their samples, and what makes batches of them.
+
+        bytes_each: what a sample takes in memory, about. Raises InputError for a split without samples.
+        """
+        for reader, part in zip(readers, ("train", "test"), strict=True):
+            if not len(reader):
+                raise InputError(f"dataset.root={self.root} has no pictures to {part} on")
+        workers = worker_count(self.workers)
+        train = ReadColumns(readers[0], makes[0], seed, draw, workers)
+        test = ReadColumns(readers[1], makes[1], seed, None, workers)
+        # Twice: what is read is joined at the end.
+        needed = 2 * bytes_each * sum(map(len, readers))
+        if keep_in_memory(self.in_memory, needed, device or torch.device("cpu")):
+            return train.in_memory(), test.in_memory()
+        return train, test
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pictures(PictureFiles):
+    """Pictures under `root`, each scaled as a whole into a square of side `image_size`, black beside it."""
+
+    image_size: int = 128
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_side(self.image_size, least=32)
 
     def _loaded(
         self,
@@ -48,23 +82,9 @@ class Pictures(Dataset):
         seed: int,
         device: torch.device | None,
     ) -> Data:
-        """Return the data: readers of the training and the test samples, and what makes batches of them.
-
-        bytes_each: what a sample takes in memory, about. Raises InputError for a split without samples.
-        """
-        for reader, part in zip(readers, ("train", "test"), strict=True):
-            if not len(reader):
-                raise InputError(f"dataset.root={self.root} has no pictures to {part} on")
-        workers = worker_count(self.workers)
-        splits: list[Columns] = [
-            ReadColumns(readers[0], makes[0], seed, draw, workers),
-            ReadColumns(readers[1], makes[1], seed, None, workers),
-        ]
-        # Twice: what is read is joined at the end.
-        needed = 2 * bytes_each * sum(map(len, readers))
-        if keep_in_memory(self.in_memory, needed, device or torch.device("cpu")):
-            splits = [split.in_memory() for split in splits]  # type: ignore[attr-defined]
-        return Data(train=splits[0], test=splits[1], info=Images(3, self.image_size, classes))
+        """Return the data of these splits; see `_splits`."""
+        train, test = self._splits(readers, makes, draw, bytes_each, seed, device)
+        return Data(train=train, test=test, info=Images(3, self.image_size, classes))
 
 
 def existing(root: str) -> Any:

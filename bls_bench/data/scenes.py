@@ -69,7 +69,7 @@ def _scene(
     def uniform(*shape: int) -> Tensor:
         return torch.rand(shape, generator=generator)
 
-    image = _ground(size, generator)
+    image = ground(size, size, generator)
     boxes, digits, masks = [], [], []
     taken = torch.zeros(size, size, dtype=torch.bool)
     for _ in range(int(torch.randint(objects + 1, (1,), generator=generator))):
@@ -96,11 +96,11 @@ def _scene(
     return pixels, torch.stack(boxes), torch.stack(digits), torch.stack(masks)
 
 
-def _ground(size: int, generator: torch.Generator) -> Tensor:
-    """Return (3, size, size): a dark colour at each corner, blended, and some noise."""
+def ground(height: int, width: int, generator: torch.Generator) -> Tensor:
+    """Return (3, height, width): a dark colour at each corner, blended, and some noise."""
     corners = 0.5 * torch.rand(1, 3, 2, 2, generator=generator)
-    shades = torch.nn.functional.interpolate(corners, (size, size), mode="bilinear", align_corners=True)[0]
-    return shades + 0.04 * torch.randn(3, size, size, generator=generator)
+    shades = torch.nn.functional.interpolate(corners, (height, width), mode="bilinear", align_corners=True)[0]
+    return shades + 0.04 * torch.randn(3, height, width, generator=generator)
 
 
 def _around(mask: Tensor) -> Tensor:

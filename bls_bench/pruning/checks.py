@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # The keys of a saved state.
 SAVED = {"num_samples", "pruner", "scorer", "seed", "epoch", "scores", "counts", "selected", "selection"}
-SAVED |= {"visits", "steps_made", "nonfinite", "pruner_state", "scorer_state"}
+SAVED |= {"visits", "partial", "steps_made", "nonfinite", "pruner_state", "scorer_state"}
 
 
 class NonFiniteLossError(ValueError):

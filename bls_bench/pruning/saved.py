@@ -21,6 +21,7 @@ def damaged_part(state: Mapping[str, Any], run: PruningState) -> str | None:
     samples = run.num_samples
     checks: dict[str, Callable[[Any], bool]] = {
         "seed": lambda seed: _whole(seed, 2**63),
+        "partial": lambda partial: isinstance(partial, bool),
         **dict.fromkeys(("epoch", "steps_made", "nonfinite"), lambda number: _whole(number, 2**63)),
         "selected": lambda sizes: _list(sizes, samples + 1),
         "scores": lambda scores: column(scores, samples, torch.float32),

@@ -231,6 +231,7 @@ class PruningState:
             "pruner": type(self.pruner).__name__,
             "scorer": type(self.scorer).__name__,
             "seed": self.seed,
+            "partial": self.partial,
             "epoch": self.epoch,
             "scores": self._scores.clone(),
             "counts": self._counts.clone(),
@@ -257,7 +258,7 @@ class PruningState:
         log = empty_log(selection)
         if state["visits"] is not None:
             log.load(Visits(**state["visits"]), *process_rank())
-        self.seed, self.epoch = state["seed"], state["epoch"]
+        self.seed, self.partial, self.epoch = state["seed"], state["partial"], state["epoch"]
         self._scores, self._counts = state["scores"].clone(), state["counts"].clone()
         self._selected, self._log = list(state["selected"]), log
         self._selection, self._upcoming = selection, None

@@ -257,6 +257,18 @@ class TestMaskedLosses:
         if handler.state.scorer.per_sample:
             expect(handler.scores, planted(N), [sure.nonzero().squeeze(1)])
 
+    def test_a_sample_that_never_counted_has_no_score_under_bls_either(self):
+        handler = bls(InfoBatch(Planted(N), 3))
+        sure = planted(N) > 0.3
+        for indices, losses in loader_of(handler):
+            handler.update(losses, mask=sure[indices])
+        assert torch.equal(handler.scores.isnan(), ~sure)
+        assert set((~sure).nonzero().flatten().tolist()) <= set(handler.sampler)
+        resumed = bls(InfoBatch(Planted(N), 3))
+        resumed.load_state_dict(handler.state_dict())
+        assert torch.equal(resumed.scores.isnan(), ~sure)
+        assert list(resumed.sampler) == list(handler.sampler)
+
     def test_a_mask_that_leaves_nothing(self):
         handler = InfoBatch(Planted(N), 3)
         for _, losses in loader_of(handler):

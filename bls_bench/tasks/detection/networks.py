@@ -52,7 +52,7 @@ def norm(channels: int) -> nn.Module:
 class Block(nn.Module):
     """Two 3x3 convolutions beside a way past them."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int | tuple[int, int]) -> None:
         super().__init__()
         self.body = nn.Sequential(
             nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),

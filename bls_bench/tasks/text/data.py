@@ -119,6 +119,11 @@ def digest(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()
 
 
+def held_back(text: str, test_of: int = 5) -> bool:
+    """Return whether the digest of a text puts it among the about one of `test_of` to test with."""
+    return digest(text)[-1] % test_of == 0
+
+
 def split(sentences: Sentences, test_of: int = 5) -> tuple[Sentences, Sentences]:
     """Put about one of `test_of` texts into a test part, by the digest of the text alone.
 
@@ -126,7 +131,7 @@ def split(sentences: Sentences, test_of: int = 5) -> tuple[Sentences, Sentences]
     """
     sides: tuple[Sentences, Sentences] = (Sentences([], []), Sentences([], []))
     for text, target in zip(*sentences, strict=True):
-        side = sides[digest(text)[-1] % test_of == 0]
+        side = sides[held_back(text, test_of)]
         side.texts.append(text)
         side.targets.append(target)
     return sides

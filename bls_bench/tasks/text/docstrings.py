@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -72,16 +73,24 @@ def installed() -> str:
 @cache
 def first_paragraphs(package: str) -> frozenset[str]:
     """Return the first paragraph of each docstring of a package, as one line; of five words at least."""
+    found = (first_paragraph(docstring) for code in sources(package) for docstring in DOCSTRING.findall(code))
+    return frozenset(filter(None, found))
+
+
+def sources(package: str) -> Iterator[str]:
+    """Yield the code of a package's files, but for its tests."""
     spec = importlib.util.find_spec(package)
     assert spec is not None
     assert spec.origin is not None
-    found = set()
     for file in Path(spec.origin).parent.rglob("*.py"):
-        if "tests" in file.parts:
-            continue
-        for docstring in DOCSTRING.findall(file.read_text(encoding="utf-8", errors="replace")):
-            words = inspect.cleandoc(docstring).partition("\n\n")[0].split()
-            # Dashes underline the heading of a list of parameters.
-            if len(words) >= SHORTEST and not any(word.startswith("---") for word in words):
-                found.add(" ".join(words))
-    return frozenset(found)
+        if "tests" not in file.parts:
+            yield file.read_text(encoding="utf-8", errors="replace")
+
+
+def first_paragraph(docstring: str) -> str:
+    """Return a docstring's first paragraph as one line; an empty one for less than five words."""
+    words = inspect.cleandoc(docstring).partition("\n\n")[0].split()
+    # Dashes underline the heading of a list of parameters.
+    if len(words) < SHORTEST or any(word.startswith("---") for word in words):
+        return ""
+    return " ".join(words)

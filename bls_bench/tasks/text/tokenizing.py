@@ -50,12 +50,13 @@ def opened(folder: str) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def tokens(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> Ragged:
-    """Return the texts as rows of int32 tokens, special ones included, none of them cut."""
+def tokens(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], special: bool = True) -> Ragged:
+    """Return the texts as rows of int32 tokens, none of them cut; special: with those around a text."""
     rows: list[list[int]] = []
     for start in range(0, len(texts), CHUNK):
         rows += tokenizer(
             list(texts[start : start + CHUNK]),
+            add_special_tokens=special,
             return_attention_mask=False,
             return_token_type_ids=False,
             verbose=False,
