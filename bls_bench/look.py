@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -24,6 +25,8 @@ def main() -> None:
     if words in (["--help"], ["-h"]):
         print(HELP)
         return
+    if os.environ.get("RANK", "0") != "0":
+        return  # under torchrun one process writes the page
     try:
         print(f"page: {look(_folder(words))}")
     except tuple(EXPECTED) as error:

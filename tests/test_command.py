@@ -467,16 +467,24 @@ def test_the_wheel_works_without_the_source_tree(tmp_path):
         where, cwd=cwd, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=True
     )
     assert all(word.startswith(str(tmp_path / "site")) for word in shown.stdout.split())
-    words = ("train", "pruner=bls_seta", "model=resnet18", *TINY_RESNET18)
-    done = subprocess.run(
-        [sys.executable, str(tmp_path / "site" / "bin" / "bls_bench"), *words],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
+    train = (
+        "train",
+        "pruner=bls_seta",
+        "model=resnet18",
+        *TINY_RESNET18,
+        "trainer.look=true",
+        "records=runs",
     )
-    assert done.returncode == 0, done.stderr
-    assert "finished:" in done.stdout
+    for words, told in ((train, "finished:"), (("look", "records=runs"), "page: "), (("--help",), "Usage:")):
+        done = subprocess.run(
+            [sys.executable, str(tmp_path / "site" / "bin" / "bls_bench"), *words],
+            cwd=cwd,
+            env={**os.environ, "PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        assert told in done.stdout
     (found,) = distributions(name="bls_bench", path=[str(tmp_path / "site")])
     assert {"all", "dev", "docs", "tensorboard", "mlflow"} <= set(found.metadata.get_all("Provides-Extra"))
     assert found.metadata["License-Expression"] == "MIT"

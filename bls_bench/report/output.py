@@ -1,13 +1,14 @@
 """Render tables and figures into the results folder, from manifests and records alone."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 from bls_bench.experiments import manifest, spec
 from bls_bench.experiments.spec import Table
-from bls_bench.report import cells, overhead, page, render, section
+from bls_bench.report import cells, overhead, overview, page, render, section, table_page
 from bls_bench.report.runs import Runs
 from bls_bench.report.section import Section
 from bls_bench.system.errors import InputError
@@ -27,7 +28,8 @@ def render_all(results: Path, wanted: Iterable[Table]) -> list[str]:
         elif not _source(results, table).exists():
             missing.append(f"{table.stem}: nothing run yet, try {table.command}")
     results.mkdir(parents=True, exist_ok=True)
-    (results / "README.md").write_text(page.readme(sections, problems))
+    _draw(results, overview.STEM, overview.figure(sections))
+    (results / "README.md").write_text(table_page.readme(sections, problems))
     (results / "report.html").write_text(page.html(sections, problems))
     return problems + missing
 
@@ -77,7 +79,7 @@ def _section(results: Path, table: Table, runs: Runs) -> Section:
 def texts(shown: Section) -> dict[str, str]:
     """Return a section's texts by the suffixes of their files."""
     return {
-        "md": render.markdown(shown) + (f"\n{' '.join(shown.legend)}\n" if shown.legend else ""),
+        "md": table_page.table_page(shown),
         "tex": render.latex(shown),
         "csv": render.as_csv(shown),
     }
@@ -88,11 +90,22 @@ def _write(results: Path, shown: Section) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for suffix, text in texts(shown).items():
         (folder / f"{shown.stem}.{suffix}").write_text(text)
-    if shown.figure:
-        folder = results / "figures"
-        folder.mkdir(parents=True, exist_ok=True)
-        figure = shown.figure()
-        figure.savefig(folder / f"{shown.stem}.png", dpi=150, metadata={"Software": None})
-        # Without a date, equal records give equal files.
-        figure.savefig(folder / f"{shown.stem}.pdf", metadata={"CreationDate": None})
-        plt.close(figure)
+    for stem, draw in drawn(shown).items():
+        _draw(results, stem, draw())
+
+
+def drawn(shown: Section) -> dict[str, Callable[[], Figure]]:
+    """Return what draws a section's figures by the stems of their files."""
+    found = {shown.stem: shown.figure, f"{shown.stem}.forest": shown.forest}
+    return {stem: draw for stem, draw in found.items() if draw}
+
+
+def _draw(results: Path, stem: str, figure: Figure | None) -> None:
+    if figure is None:
+        return
+    folder = results / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    figure.savefig(folder / f"{stem}.png", dpi=150, metadata={"Software": None})
+    # Without a date, equal records give equal files.
+    figure.savefig(folder / f"{stem}.pdf", metadata={"CreationDate": None})
+    plt.close(figure)

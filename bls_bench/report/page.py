@@ -1,4 +1,4 @@
-"""The two pages that show everything: results/README.md, and report.html, which needs no other file."""
+"""The page that shows everything: report.html, which needs no other file."""
 
 import base64
 import io
@@ -8,7 +8,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from bls_bench.report.cells import MISSING
-from bls_bench.report.render import markdown
+from bls_bench.report.compact import compact
 from bls_bench.report.section import Block, Section, legend
 
 STYLE = """
@@ -22,28 +22,6 @@ td:not(:nth-child(4)) { white-space: nowrap } th:first-child, td:first-child { t
 code { background: #f3f3f3; padding: .1em .3em } img { max-width: 100% }
 .small { font-size: 13px; color: #555 }
 """
-
-
-def readme(sections: list[Section], problems: list[str]) -> str:
-    """Return results/README.md."""
-    explained = legend(metric for section in sections for metric in section.metrics)
-    lines = [
-        "# Results",
-        "",
-        "The papers' tables beside our own runs, made from the archives in this folder by `make tables`. It "
-        "also writes `report.html`: the same with curves, in one file. More on every term: `docs/tables.md`.",
-        "",
-        *(f"- {sentence}" for sentence in explained),
-        "",
-    ]
-    for section in sections:
-        lines.append(markdown(section))
-        if section.figure:
-            lines += [f"![{section.heading}](figures/{section.stem}.png)", ""]
-        lines += ["```", section.command, "```", "", *section.provenance, ""]
-    if problems:
-        lines += ["## Not shown", "", *(f"- {problem}" for problem in problems), ""]
-    return "\n".join(lines)
 
 
 def html(sections: list[Section], problems: list[str]) -> str:
@@ -64,8 +42,10 @@ def html(sections: list[Section], problems: list[str]) -> str:
 
 
 def _section(section: Section) -> str:
-    parts = [f'<h2 id="{section.stem}">{escape(section.heading)}</h2>', *map(_table, section.blocks)]
-    told = [*section.remarks, *(f"{doubt}." for doubt in section.doubts)]
+    blocks, notes = compact(section)
+    parts = [f'<h2 id="{section.stem}">{escape(section.heading)}</h2>', f"<p>{escape(section.finding)}</p>"]
+    parts += map(_table, blocks)
+    told = [*notes, *section.remarks, *(f"{doubt}." for doubt in section.doubts)]
     parts.append(f'<p class="small">{escape(" ".join(told))}</p>')
     if section.figure:
         parts.append(image(section.figure(), section.heading))

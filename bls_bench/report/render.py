@@ -4,6 +4,7 @@ import csv
 import io
 from typing import Any
 
+from bls_bench.report.compact import compact
 from bls_bench.report.section import Section
 
 LATEX = str.maketrans(
@@ -14,9 +15,10 @@ LATEX = str.maketrans(
 
 
 def markdown(section: Section) -> str:
-    """Return the blocks one below the other; the section's legend says how to read them."""
-    lines = [f"## {section.heading}", ""]
-    for block in section.blocks:
+    """Return the blocks one below the other without what says nothing, and what is to be said of them."""
+    blocks, notes = compact(section)
+    lines = []
+    for block in blocks:
         lines += [
             f"**{block.caption}**",
             "",
@@ -25,13 +27,18 @@ def markdown(section: Section) -> str:
         ]
         lines += map(_markdown_line, block.lines)
         lines.append("")
-    lines += [" ".join(section.remarks), ""]
+    lines += [" ".join([*map(escaped, notes), *section.remarks]), ""]
     lines += [f"- ? {doubt}" for doubt in section.doubts]
     return "\n".join(lines).rstrip() + "\n"
 
 
 def _markdown_line(texts: Any) -> str:
-    return "| " + " | ".join(text.replace("~", r"\~").replace("*", r"\*") for text in texts) + " |"
+    return "| " + " | ".join(map(escaped, texts)) + " |"
+
+
+def escaped(text: str) -> str:
+    """Return a text that Markdown takes for no markup."""
+    return text.replace("~", r"\~").replace("*", r"\*")
 
 
 def latex(section: Section) -> str:

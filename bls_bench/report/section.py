@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from statistics import fmean
 from typing import Any
 
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from bls_bench.experiments.published import Published
 from bls_bench.experiments.spec import Table
 from bls_bench.records.schema import VERSIONS, Metric
-from bls_bench.report import figures, numbers, spectra
+from bls_bench.report import figures, findings, forest, numbers, spectra
 from bls_bench.report.cells import Cell, Cells, header
 
 LEGEND = (
@@ -55,12 +55,16 @@ class Section:
     stem: the name of its files. metrics: what its runs are judged by. legend: how to read it, the same for
     many tables; remarks: what it alone needs; doubts: of published values. lines: of the CSV file.
     command: what makes it; provenance: where its numbers come from.
-    figure: draws the one that the pages show. curves: draw more for report.html, by their titles.
-    empty: whether all of it is still to be run.
+    figure: draws the one that the pages show. forest: draws the differences with their intervals.
+    curves: draw more for report.html, by their titles. empty: whether all of it is still to be run.
+    finding: what it shows, in a line. cells: of a table whose cells are runs. stands_in: whether other data
+    and models stand in for the paper's.
     """
 
+    table: Table
     stem: str
     heading: str
+    finding: str
     blocks: list[Block]
     legend: Sequence[str]
     remarks: list[str]
@@ -72,6 +76,9 @@ class Section:
     figure: Callable[[], Figure] | None = None
     curves: dict[str, Callable[[], Figure]] = field(default_factory=dict)
     empty: bool = False
+    forest: Callable[[], Figure] | None = None
+    cells: Cells = field(default_factory=dict)
+    stands_in: bool = False
 
 
 def of_runs(table: Table, cells: Cells) -> Section:
@@ -82,9 +89,14 @@ def of_runs(table: Table, cells: Cells) -> Section:
     metrics = list(dict.fromkeys(cell.metric for cell in every if cell.metric))
     # Columns in which nothing was run are headed as the others.
     usual = metrics[0] if metrics else None
+    panels = forest.panels(table, cells)
+    # Its layout is fixed, so that the one drawing serves all files.
+    plot = cache(partial(forest.draw, table.heading, panels)) if panels else None
     return Section(
+        table=table,
         stem=table.stem,
         heading=table.heading,
+        finding=findings.of_cells(table, cells),
         blocks=[
             Block(
                 column.header,
@@ -101,11 +113,15 @@ def of_runs(table: Table, cells: Cells) -> Section:
         provenance=_provenance(table, every),
         metrics=metrics,
         figure=partial(figures.draw, table, cells) if table.kind != "table" else None,
-        curves={
+        curves=({"Against full data": plot} if plot else {})
+        | {
             f"{column.header}, over the epochs": partial(figures.curves, table, column.label, cells)
             for column in shown
         },
         empty=not shown,
+        forest=plot,
+        cells=cells,
+        stands_in=table.scale != "paper",
     )
 
 

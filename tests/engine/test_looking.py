@@ -1,5 +1,6 @@
 """The look page at the end of a run, and by its command."""
 
+import json
 import sys
 
 import numpy as np
@@ -9,7 +10,18 @@ from bls_bench import look
 from bls_bench.engine.session import run
 from bls_bench.gallery.history import read
 from bls_bench.system.errors import InputError
-from tests.helpers import BATCH_LOSS_TASK, TINY, exit_code, make_config, stop_at, train, without_times
+from tests.helpers import (
+    BATCH_LOSS_TASK,
+    TINY,
+    exit_code,
+    finish,
+    make_config,
+    metrics,
+    stop_at,
+    torchrun,
+    train,
+    without_times,
+)
 
 LOOK = ("trainer.look=true", "trainer.save_model=false", "pruner=bls_infobatch", "trainer.epochs=4")
 
@@ -118,3 +130,24 @@ def test_a_history_of_other_data_is_refused(tmp_path, capsys, monkeypatch):
     code, said = by_command(capsys, monkeypatch, f"records={path.parent}")
     assert code == 2
     assert "was made with 100 training samples, the data set has 90 now" in said
+
+
+@pytest.mark.slow
+def test_two_processes_write_one_page_of_all_samples(tmp_path, capsys, monkeypatch):
+    words = (*TINY, *LOOK, "trainer.device=cpu", "records=outputs")
+    code, out, err = finish(torchrun(*words, cwd=tmp_path))
+    assert code == 0, err
+    assert out.count("page: ") == 1
+    (folder,) = (tmp_path / "outputs").iterdir()
+    kept, about = history(tmp_path / "outputs")
+    counts = [int(kept.kept_in(epoch).sum()) for epoch in range(4)]
+    assert counts == [line["trained"] for line in metrics(folder)]
+    assert kept.scores.shape == (4, json.loads((folder / "result.json").read_text())["num_samples"])
+    (page,) = pages(tmp_path / "outputs")
+    # The command draws the same page again, in one process alone.
+    monkeypatch.setenv("RANK", "1")
+    assert by_command(capsys, monkeypatch, f"records={folder}") == (0, "")
+    monkeypatch.setenv("RANK", "0")
+    assert by_command(capsys, monkeypatch, f"records={folder}")[0] == 0
+    assert pages(tmp_path / "outputs") == [page]
+    assert about["facts"]["pruned"] in page

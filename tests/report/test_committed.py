@@ -10,7 +10,7 @@ from bls_bench.config.run import load
 from bls_bench.experiments import scores as grid
 from bls_bench.records import cells
 from bls_bench.records.archive import Archive
-from bls_bench.report import output, page, scores
+from bls_bench.report import output, overview, scores, table_page
 
 RESULTS = Path(__file__).parents[2] / "results"
 
@@ -33,12 +33,12 @@ def test_they_render_to_the_same_bytes(read):
 
 
 def test_so_does_the_page(read):
-    assert (RESULTS / "README.md").read_text() == page.readme(*read)
+    assert (RESULTS / "README.md").read_text() == table_page.readme(*read)
 
 
 def test_every_figure_is_there(read):
-    figures = {f"{shown.stem}.{suffix}" for shown in read[0] if shown.figure for suffix in ("png", "pdf")}
-    figures |= {f"{scores.NAME}.{suffix}" for suffix in ("png", "pdf")}
+    stems = [overview.STEM, scores.NAME, *(stem for shown in read[0] for stem in output.drawn(shown))]
+    figures = {f"{stem}.{suffix}" for stem in stems for suffix in ("png", "pdf")}
     assert figures == {file.name for file in (RESULTS / "figures").iterdir()}
 
 

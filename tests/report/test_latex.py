@@ -57,7 +57,9 @@ def test_whatever_stands_in_a_label(tmp_path):
     odd = r"50% of_a {set} \ #1 $x$ a&b <c> ~d ^e *f"
     block = Block(odd, ("a", odd), [[odd, odd]])
     texts = {"remarks": [odd], "doubts": [], "provenance": [], "lines": [], "legend": ()}
-    text = render.latex(Section(stem="x", heading=odd, blocks=[block], command="", **texts))
+    table = spec.load("table8", "digits")
+    shown = Section(table=table, stem="x", heading=odd, finding="", blocks=[block], command="", **texts)
+    text = render.latex(shown)
     check(text)
     assert r"50\% of\_a \{set\} \textbackslash{} \#1 \$x\$ a\&b $<$c$>$ \textasciitilde{}d" in text
     for broken in (text.replace(r"\%", "%"), text.replace(r"\}", "}"), text.replace(" & ", " ", 1)):

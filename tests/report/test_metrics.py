@@ -8,7 +8,7 @@ import pytest
 
 from bls_bench.experiments import spec
 from bls_bench.records.schema import Metric
-from bls_bench.report import cells, figures, numbers, page, render
+from bls_bench.report import cells, figures, numbers, render, table_page
 from bls_bench.report.runs import Runs
 from bls_bench.report.section import of_runs
 from tests.report.helpers import ACCURACY, use_fixture_tables, write_record
@@ -72,7 +72,7 @@ def test_columns_of_different_metrics_are_headed_each_by_its_own(tmp_path, table
     assert [block.header[1] for block in section.blocks] == ["Mse", "Accuracy %"]
     text = render.latex(section)
     assert text.count(r"Method & Mse &") == text.count(r"Method & Accuracy \% &") == 1
-    assert "- Mse, Accuracy: after the last epoch" in page.readme([section], [])
+    assert "- Mse, Accuracy: after the last epoch" in table_page.table_page(section)
 
 
 def test_the_axes_say_what_is_drawn(tmp_path, table):

@@ -27,8 +27,7 @@ COSTS = {
 def test_the_table_is_exactly_as_expected():
     table = spec.load("repb-table11", "paper")
     lines = render.markdown(overhead.of_costs(table, COSTS)).splitlines()
-    assert lines[0] == "## RePB Table 11, what the bookkeeping costs"
-    assert lines[2:9] == [
+    assert lines[:6] == [
         "**Backbones for 10^6 samples: ResNet-18 1000 s here, 734.1s published; "
         "ResNet-50 4000 s here, 2122.4s published**",
         "",
@@ -36,8 +35,8 @@ def test_the_table_is_exactly_as_expected():
         "| --- | --- | --- | --- | --- | --- | --- |",
         "| InfoBatch | 0.1 | 0.236 (RePB T11) | 0.01 | 0.032 (RePB T11) | 0.0025 | 0.011 (RePB T11) |",
         "| RePB | 0.08 | 0.082 (RePB T11) | 0.008 | 0.011 (RePB T11) | 0.002 | 0.004 (RePB T11) |",
-        "| BLS-RePB | missing |  | missing |  | missing |  |",
     ]
+    assert any(": BLS-RePB." in line for line in lines)
     assert lines[-1].endswith("The load average was at most 1.2 with 1 threads of our own.")
 
 

@@ -1,0 +1,59 @@
+"""The Markdown pages: results/README.md, which begins with what is found, and a page a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bls_bench.report import overview
+from bls_bench.report.render import markdown
+from bls_bench.report.section import Section
+
+
+def readme(sections: Sequence[Section], problems: Sequence[str]) -> str:
+    """Return results/README.md."""
+    lines = ["# Results", ""]
+    if any(section.table.name == overview.TABLE and section.forest for section in sections):
+        lines += [
+            f"![Differences to full data and to random scores](figures/{overview.STEM}.png)",
+            "",
+            "*Mean differences at equal seeds with 95% t intervals: dots against full data, grey for "
+            "controls that look at no sample, diamonds against random scores under the same pruner where "
+            'both prune the same. Grey band: the margin of "lossless". An arrow: beyond the panel.*',
+            "",
+        ]
+    told = overview.sentences(sections)
+    if told:
+        lines += [
+            *(f"{number}. {sentence}" for number, sentence in enumerate(told, start=1)),
+            "",
+            "Brackets are 95% t intervals of the differences at equal seeds. A training that stands in "
+            "several tables counts once. The counts are not corrected for how many there are. "
+            "`make tables` computes all of this from the archives in this folder.",
+            "",
+        ]
+    lines += [
+        "## Tables",
+        "",
+        "Each page has the papers' values beside our runs, the command that trains them, and how to read it; "
+        "CSV and LaTeX files lie beside it. `make tables` also writes `report.html`: all tables with curves "
+        "over the epochs, in one file. More on every term: `docs/tables.md`.",
+        "",
+        *overview.index(sections),
+        "",
+    ]
+    if problems:
+        lines += ["## Not shown", "", *(f"- {problem}" for problem in problems), ""]
+    return "\n".join(lines)
+
+
+def table_page(section: Section) -> str:
+    """Return the page of a table, results/tables/STEM.md."""
+    lines = [f"# {section.heading}", "", section.finding, ""]
+    if section.forest:
+        lines += [f"![Differences to full data](../figures/{section.stem}.forest.png)", ""]
+    if section.figure:
+        lines += [f"![{section.heading}](../figures/{section.stem}.png)", ""]
+    lines += [markdown(section), "```", section.command, "```", "", *section.provenance, ""]
+    if section.legend:
+        lines += ["## How to read it", "", *(f"- {sentence}" for sentence in section.legend), ""]
+    return "\n".join([*lines, "[All tables](../README.md)", ""])
