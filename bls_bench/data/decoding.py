@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps
 from PIL.TiffImagePlugin import TiffImageFile
 
-from bls_bench.system.errors import InputError
+from bls_bench.system.errors import InputError, folded
 from bls_bench.system.processes import process_rank
 
 if TYPE_CHECKING:
@@ -48,6 +48,15 @@ def opened(path: str | Path) -> Image.Image:
     if Path(path).exists() and not Path(path).is_file():
         raise OSError("it is no regular file")
     return Image.open(path)
+
+
+def size_of(file: Path) -> tuple[int, int]:
+    """Return width and height, of the header alone. Raises InputError if it cannot be read."""
+    try:
+        with opened(file) as picture:
+            return picture.size
+    except OSError as error:
+        raise InputError(f"{file} cannot be read as an image: {folded(error)}") from None
 
 
 def is_deep(image: Image.Image) -> bool:

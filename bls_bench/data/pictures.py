@@ -40,7 +40,7 @@ class PictureFiles(Dataset):
         self,
         readers: tuple[Reader, Reader],
         makes: tuple[Any, Any],
-        draw: Callable[[int, torch.Generator], Any],
+        draw: Callable[[int, torch.Generator], Any] | None,
         bytes_each: int,
         seed: int,
         device: torch.device | None,

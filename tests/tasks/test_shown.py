@@ -23,6 +23,9 @@ PICTURES = {
     "detection": SCENES,
     "instance_segmentation": SCENES,
     "segmentation": SCENES,
+    "stereo": ("dataset.scenes=20",),
+    "captioning": SCENES,
+    "retrieval": SCENES,
 }
 
 

@@ -1,4 +1,4 @@
-"""Image classifiers: timm's models, and the ResNet-20 of the CIFAR papers."""
+"""Image classifiers: timm's models, the ResNet-20 of the CIFAR papers, and Vision Mamba."""
 
 from __future__ import annotations
 
@@ -53,4 +53,38 @@ class Classifier(Model):
             raise InputError(
                 f"model.name={self.name} cannot be built for images of {channels}x{size}x{size}: {reason}"
             ) from error
+        return model.to(memory_format=memory_format(size))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vim(Model):
+    """Vision Mamba (Zhu et al. 2024). width: channels of a token; depth: blocks; states: of each channel.
+
+    patch: side of a patch in pixels; null: 16, or for images of up to 64 pixels one that leaves 4x4 or more.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"images", "classes"})
+    gives: ClassVar[frozenset[str]] = frozenset({"logits"})
+    width: int = 192
+    depth: int = 24
+    states: int = 16
+    patch: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("width", "depth", "states"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.patch is not None and self.patch < 1:
+            raise ValueError(f"patch must be null or at least 1, got {self.patch}")
+
+    def build(self, info: Images) -> nn.Module:
+        """As `Classifier.build`; raises InputError for a patch that does not tile the images."""
+        from bls_bench.tasks.classification.fitted import SMALL, small_patch
+        from bls_bench.tasks.classification.vim import VisionMamba
+
+        size = info.image_size
+        patch = self.patch or (small_patch(size) if size <= SMALL else 16)
+        if size % patch:
+            raise InputError(f"model.patch={patch} does not tile images of {size}x{size} pixels")
+        model = VisionMamba(info.channels, size, info.num_classes, patch, self.width, self.depth, self.states)
         return model.to(memory_format=memory_format(size))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from bls_bench.data.base import Data
-from bls_bench.data.decoding import decode, opened, tell_depth
+from bls_bench.data.decoding import decode, opened, size_of, tell_depth
 from bls_bench.data.jitter import Jitter
 from bls_bench.data.letterbox import Letterbox
 from bls_bench.data.pictures import Pictures, existing
@@ -85,20 +85,11 @@ def _pairs(pictures: Path, maps: Path) -> list[tuple[Path, Path]]:
     for path, file in pairs:
         if not file.exists():
             raise InputError(f"{path} has no class map {file}")
-        sizes = [_size(one) for one in (path, file)]
+        sizes = [size_of(one) for one in (path, file)]
         if sizes[0] != sizes[1]:
             wanted, got = ("{}x{}".format(*size) for size in sizes)
             raise InputError(f"{file} is a class map of {got} pixels, its image has {wanted}")
     return pairs
-
-
-def _size(file: Path) -> tuple[int, int]:
-    """Return width and height, of the header alone."""
-    try:
-        with opened(file) as picture:
-            return picture.size
-    except OSError as error:
-        raise InputError(f"{file} cannot be read as an image: {folded(error)}") from None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,12 @@
+"""Captioning: a sentence that says what is on a picture."""
+
+PARTS = {
+    "task": {"captioning": "task:Captioning"},
+    "dataset": {
+        "described_scenes": "scenes:DescribedScenes",
+        "caption_lines": "lines:CaptionLines",
+        "coco_captions": "coco:COCOCaptions",
+        "karpathy": "karpathy:Karpathy",
+    },
+    "model": {"captioner": "models:Captioner"},
+}

@@ -1,0 +1,120 @@
+"""The base of the data sets that are pictures in files and lists of their captions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from bls_bench.data.base import Data
+from bls_bench.data.decoding import decode, tell_depth
+from bls_bench.data.jitter import Jitter
+from bls_bench.data.letterbox import Letterbox
+from bls_bench.data.pictures import Pictures, existing
+from bls_bench.system.errors import InputError
+from bls_bench.system.lazy import torch
+from bls_bench.tasks.captioning.data import CaptionBatches, Captions, Said, tell_cut
+from bls_bench.tasks.captioning.words import SPECIAL, Vocabulary, words_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# Not mirrored: captions tell left from right.
+JITTER = Jitter(shift=0.08, scale=(0.85, 1.15), flip=False)
+
+
+class Described(NamedTuple):
+    """A picture's file, and the words of each of its captions."""
+
+    path: Path
+    said: Said
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptionedPictures(Pictures):
+    """longest: words of a caption at most, what is longer loses its end. least: a word that the training
+    captions have less often is not known. subset: keeps at most so many training pictures, the first ones.
+    """
+
+    gives: ClassVar[frozenset[str]] = frozenset({"images", "captions"})
+    longest: int = 24
+    least: int = 2
+    subset: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("longest", "least", *(["subset"] if self.subset is not None else [])):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+    def described(self, root: Path) -> tuple[Sequence[Described], Sequence[Described]]:
+        """Return the pictures to train on and those to test on. Raises InputError for wrong lists."""
+        raise NotImplementedError
+
+    def load(self, seed: int, device: torch.device | None = None) -> Data:
+        train, test = self.described(existing(self.root))
+        train = train[: self.subset]
+        check_there([one.path for one in (*train, *test)])
+        tell_depth([str(one.path) for one in (*train, *test)])
+        said = [one.said for one in train]
+        tell_cut(said, self.longest)
+        vocabulary = Vocabulary.of((caption for captions in said for caption in captions), self.least)
+        if train and len(vocabulary) == len(SPECIAL):
+            raise InputError(f"dataset.least={self.least} leaves no word of the training captions")
+        readers = [CaptionReader(part, self.image_size, vocabulary, self.longest) for part in (train, test)]
+        make = CaptionBatches(JITTER)
+        data = self._loaded(
+            (readers[0], readers[1]),
+            (make, CaptionBatches()),
+            make.draw,
+            3 * self.image_size**2,
+            (),
+            seed,
+            device,
+        )
+        references = [one.said for one in test]
+        return replace(data, info=Captions(self.image_size, vocabulary, self.longest, references))
+
+
+@dataclass(frozen=True)
+class CaptionReader:
+    """Reads pictures into squares of side `size`, and their captions."""
+
+    pictures: Sequence[Described]
+    size: int
+    vocabulary: Vocabulary
+    longest: int
+
+    @property
+    def ragged(self) -> frozenset[str]:
+        return frozenset({"captions"})
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __call__(self, index: int) -> dict[str, Tensor]:
+        """See `Reader`."""
+        path, said = self.pictures[index]
+        return {
+            "images": decode(str(path), lambda picture: Letterbox(*picture.size, self.size).image(picture)),
+            "captions": self.vocabulary.rows(said, self.longest),
+            "numbers": torch.tensor(index),
+        }
+
+
+def check_there(paths: Sequence[Path]) -> None:
+    """Raise InputError for the first picture that is not there, of those that have captions."""
+    for path in paths:
+        if not path.is_file():
+            raise InputError(f"{path} has captions, but is not there")
+
+
+def said_of(caption: Any, where: str) -> tuple[str, ...]:
+    """Return the words of a caption. Raises InputError, naming `where` it stands, where there are none."""
+    if not isinstance(caption, str):
+        raise InputError(f"{where}: a caption must be text, got {caption!r}")
+    words = words_of(caption)
+    if not words:
+        raise InputError(f"{where}: an empty caption")
+    return words

@@ -1,0 +1,11 @@
+"""Retrieval across views: the picture of a place, found among many by another picture of it."""
+
+PARTS = {
+    "task": {"retrieval": "task:Retrieval"},
+    "dataset": {
+        "scene_views": "scenes:SceneViews",
+        "frame_pairs": "frames:FramePairs",
+        "listed_pairs": "listed:ListedPairs",
+    },
+    "model": {"two_towers": "models:TwoTowers"},
+}
