@@ -81,6 +81,12 @@ infobatch-fig4: ## InfoBatch Figure 4a: semantic segmentation
 $(TABLES): setup
 	$(BIN)/python -m bls_bench.tables $@ --scale $(SCALE) --seeds $(SEEDS) --launcher $(LAUNCHER)
 
+scores-matter: setup ## what scores are worth over random ones, 40 paired seeds, an hour of one core
+	$(BIN)/python scripts/scores_matter.py
+
+diagnose: setup ## what the scores of a run are made of: RUN=outputs/KEY
+	$(BIN)/python -m bls_bench.diagnose records=$(RUN)
+
 tables: setup ## render all tables from the records there are, training nothing
 	$(BIN)/python -m bls_bench.tables --render --scale $(SCALE)
 
@@ -96,4 +102,4 @@ bench: setup ## time the bookkeeping beside torch's own sampler, some minutes
 bench-train: setup ## time training beside a plain PyTorch loop, and what pruning saves of it, some minutes
 	$(BIN)/python scripts/bench_train.py
 
-.PHONY: help setup demo test test-slow test-faults lint tables reference docs bench bench-train $(TABLES)
+.PHONY: help setup demo test test-slow test-faults lint tables reference docs bench bench-train scores-matter diagnose $(TABLES)

@@ -12,6 +12,7 @@ from bls_bench.version import __version__
 COMMANDS = {
     "train": ("bls_bench.train", "train one model with one pruner, or a sweep of them"),
     "look": ("bls_bench.look", "a page that shows which samples are pruned"),
+    "diagnose": ("bls_bench.diagnose", "a page of what the scores of a run are made of"),
     "tables": ("bls_bench.tables", "train and render the papers' tables"),
 }
 USAGE = "\n".join(

@@ -30,6 +30,7 @@ ROOMS = (
     "report",
     "bench",
     "look",
+    "diagnose",
     "train",
     "tables",
     "command",

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from bls_bench.system.errors import InputError
 from bls_bench.system.lazy import torch
-from bls_bench.system.settings import Part, added
+from bls_bench.system.settings import Part
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -129,36 +128,3 @@ class Dataset(Part):
         Raises InputError when files are missing or cannot be read.
         """
         raise NotImplementedError
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClassDataset(Dataset):
-    """The base of images with a class each.
-
-    `subset` keeps at most this many training images per class, the first ones; the test split stays whole.
-    augment: whether training images are cropped and mirrored at random, as the data set does it.
-    """
-
-    gives: ClassVar[frozenset[str]] = frozenset({"images", "classes"})
-    subset: int | None = None
-    augment: bool = added(True, neutral=True)
-
-    def __post_init__(self) -> None:
-        if self.subset is not None and self.subset < 1:
-            raise ValueError(f"subset must be null or at least 1, got {self.subset}")
-
-
-def first_of_each_class(targets: Tensor, count: int | None) -> Tensor:
-    """Return the (K,) int64 indices of the first `count` samples of every class, ascending.
-
-    `targets` is (N,) int64; `count` None keeps all N. Raises InputError if some class has fewer.
-    """
-    if count is None:
-        return torch.arange(len(targets))
-    smallest = int(targets.bincount().min())
-    if count > smallest:
-        raise InputError(
-            f"dataset.subset must be at most {smallest}, the size of the smallest class, got {count}"
-        )
-    by_class = [(targets == label).nonzero().flatten()[:count] for label in targets.unique()]
-    return torch.cat(by_class).sort().values

@@ -25,6 +25,21 @@ def rank_correlation(scores: Tensor, values: Tensor) -> float | None:
     return None if found != found else found
 
 
+def weighing(weights: Tensor | None, selected: int, num_samples: int) -> dict[str, float]:
+    """Say what the weights (K,) of an epoch's `selected` samples do; None: all are 1.
+
+    weight_sum: their sum, as a share of the N samples; 1 leaves the losses as large as without pruning.
+    weight_spread: their standard deviation as a share of their mean.
+    """
+    if weights is None:
+        return {"weight_sum": selected / num_samples, "weight_spread": 0.0}
+    values = weights.double()
+    return {
+        "weight_sum": float(values.sum()) / num_samples,
+        "weight_spread": float(values.std(correction=0) / values.mean()),
+    }
+
+
 class Absence:
     """How long ago each sample was last trained on.
 

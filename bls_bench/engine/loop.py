@@ -15,7 +15,7 @@ from bls_bench.config.run import Config
 from bls_bench.data.base import Data
 from bls_bench.engine import checkpoint
 from bls_bench.engine.batching import check_beside, fed, share_batch
-from bls_bench.engine.diagnosis import Absence, rank_correlation, spread
+from bls_bench.engine.diagnosis import Absence, rank_correlation, spread, weighing
 from bls_bench.engine.evaluation import gathered, measured
 from bls_bench.engine.learner import Learner
 from bls_bench.engine.live import Live, Pace, rest
@@ -133,6 +133,7 @@ class Engine:
             "pruned_percent": state.pruned_percent,
             "prune_ratio": selection.prune_ratio,
             **known,
+            **weighing(selection.weights, len(selection), state.num_samples),
             **clock.report(trained),
             "peak_memory_mib": peak_mib(device),
         }

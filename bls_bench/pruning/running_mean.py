@@ -28,13 +28,17 @@ class RunningMeanScorer(Scorer):
 
     def batch_losses_less_mean(self, visits: Visits) -> Tensor:
         """Return L - c for each batch, (n,) float32, c the running mean before that batch."""
+        return self.less_mean(visits.batch_losses, visits.batches_per_process)
+
+    def less_mean(self, values: Tensor, batches_per_process: list[int]) -> Tensor:
+        """Return one value a batch, (n,), less the running mean of those before it, (n,) float32."""
         centred, ends = [], []
-        for losses in visits.batch_losses.split(visits.batches_per_process):
+        for own in values.split(batches_per_process):
             mean = self._mean
-            for loss in losses.tolist():
-                mean = loss if mean is None else mean
-                centred.append(loss - mean)
-                mean += (1 - RUNNING_MEAN_DECAY) * (loss - mean)
+            for value in own.tolist():
+                mean = value if mean is None else mean
+                centred.append(value - mean)
+                mean += (1 - RUNNING_MEAN_DECAY) * (value - mean)
             ends += [] if mean is None else [mean]
         self._mean = sum(ends) / len(ends) if ends else None
         return torch.tensor(centred, dtype=torch.float32)

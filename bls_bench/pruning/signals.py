@@ -63,4 +63,5 @@ SIGNALS: dict[str, Callable[[Tensor, Tensor, Any], Tensor]] = {
     "entropy": lambda logits, targets, features: entropy(logits),
     "margin": lambda logits, targets, features: margin(logits),
     "correct": lambda logits, targets, features: correct(logits, targets),
+    "classes": lambda logits, targets, features: targets.float(),
 }

@@ -117,7 +117,7 @@ class Archive:
                 if losses:
                     _copy(losses, self.losses(record.key))
                 for name, line in lines.items():
-                    _append(self.folder / name, line)
+                    append_line(self.folder / name, line)
         except OSError as error:
             raise InputError(f"archive={self.folder}: cannot write there ({error.strerror})") from None
         for name in ("_runs", "_epochs"):
@@ -204,7 +204,8 @@ def sealed(content: Mapping[str, Any]) -> bytes:
     return b'{"sum":"%b",%b\n' % (checksum(text).encode(), text)
 
 
-def _append(path: Path, line: bytes) -> None:
+def append_line(path: Path, line: bytes) -> None:
+    """Put a line at the end of a file, and on the disk."""
     with path.open("a+b") as file:
         if file.tell():
             file.seek(-1, os.SEEK_END)

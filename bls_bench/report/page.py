@@ -48,9 +48,9 @@ def _section(section: Section) -> str:
     told = [*notes, *section.remarks, *(f"{doubt}." for doubt in section.doubts)]
     parts.append(f'<p class="small">{escape(" ".join(told))}</p>')
     if section.figure:
-        parts.append(_image(section.figure(), section.heading))
+        parts.append(image(section.figure(), section.heading))
     for title, draw in section.curves.items():
-        parts += [f"<h3>{escape(title)}</h3>", _image(draw(), title)]
+        parts += [f"<h3>{escape(title)}</h3>", image(draw(), title)]
     parts.append(
         f'<p><code>{section.command}</code></p><p class="small">{escape(" ".join(section.provenance))}</p>'
     )
@@ -69,7 +69,8 @@ def _data(text: str) -> str:
     return f'<td class="{named}">{escape(text)}</td>' if named else f"<td>{escape(text)}</td>"
 
 
-def _image(figure: Figure, text: str) -> str:
+def image(figure: Figure, text: str) -> str:
+    """Return an element that holds the figure itself, which is closed."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=90, metadata={"Software": None})
     plt.close(figure)

@@ -81,6 +81,10 @@ def test_presets_are_pruner_and_scorer():
         (["model=timm"], "model.name must be given, as model.name=VALUE"),
         (["dataset=imagefolder"], "dataset.root must be given"),
         (["dataset.subset=0"], "dataset.subset must be"),
+        (["dataset.imbalance=0.5"], "dataset.imbalance must be at least 1"),
+        (["dataset.label_noise=1"], "dataset.label_noise must be in"),
+        (["dataset.duplicates=0"], "dataset.duplicates must be at least 1"),
+        (["dataset.hard_cluster=-0.1"], "dataset.hard_cluster must be in"),
         (["~pruner"], "pruner must be a group of settings, got None"),
         (["seed=99999999999999999999"], "seed must be in"),
         (
@@ -118,7 +122,7 @@ def test_an_optimizer_that_timm_does_not_have_is_refused_when_it_is_built(name, 
         Optimizer(name=name, lr=0.1).build(torch.nn.Linear(2, 2))
 
 
-@pytest.mark.parametrize("scorer", ["bls", "no_ema", "random", "bls_centered", "residual"])
+@pytest.mark.parametrize("scorer", ["bls", "no_ema", "random", "bls_centered", "residual", "kalman", "stale"])
 def test_a_batch_loss_task_takes_every_scorer_of_batch_losses(scorer):
     config = make_config(*BATCH_LOSS_TASK, f"scorer={scorer}")
     assert config.task.gives == config.scorer.needs == frozenset()

@@ -12,21 +12,27 @@ from bls_bench.pruning.pruners.none import NoPruning
 from bls_bench.pruning.pruners.random import RandomPruner
 from bls_bench.pruning.pruners.repb import RePBPruner
 from bls_bench.pruning.pruners.repb_importance import RePBImportancePruner
+from bls_bench.pruning.pruners.rs2 import RS2Pruner
 from bls_bench.pruning.pruners.selective_backprop import SelectiveBackpropPruner
 from bls_bench.pruning.pruners.seta import SeTaPruner
 from bls_bench.pruning.pruners.ucb import UCBPruner
 from bls_bench.pruning.scorers.bls import BatchLossScore
 from bls_bench.pruning.scorers.bls_centered import BLSCentered
 from bls_bench.pruning.scorers.gradient_norm import GradientNorm
+from bls_bench.pruning.scorers.kalman import KalmanScore
 from bls_bench.pruning.scorers.per_sample import PerSampleLoss
 from bls_bench.pruning.scorers.random import RandomScore
+from bls_bench.pruning.scorers.random_per_sample import RandomPerSampleScore
+from bls_bench.pruning.scorers.rarity import RarityScore
 from bls_bench.pruning.scorers.residual import ResidualScore
+from bls_bench.pruning.scorers.stale import StaleScore
 from bls_bench.pruning.scorers.time_corrected import TimeCorrectedLoss
 from bls_bench.pruning.state import PruningState
 
 PRUNERS = [
     pytest.param(NoPruning, id="none"),
     pytest.param(RandomPruner, id="random"),
+    pytest.param(RS2Pruner, id="rs2"),
     pytest.param(InfoBatchPruner, id="infobatch"),
     pytest.param(lambda: InfoBatchPruner(variant="quantile"), id="infobatch_quantile"),
     pytest.param(lambda: InfoBatchPruner(exact_count=True), id="infobatch_exact"),
@@ -49,6 +55,7 @@ PRUNERS = [
 # The pruners that can be sent to a target, with settings under which 80% of ten epochs can be pruned.
 RATED = [
     pytest.param(RandomPruner, id="random"),
+    pytest.param(RS2Pruner, id="rs2"),
     pytest.param(partial(InfoBatchPruner, delta=0.95), id="infobatch"),
     pytest.param(partial(InfoBatchPruner, delta=0.95, variant="quantile"), id="infobatch_quantile"),
     pytest.param(partial(InfoBatchPruner, delta=0.95, prune="above"), id="infobatch_above"),
@@ -73,6 +80,11 @@ SCORERS = [
     pytest.param(lambda: BatchLossScore(init="zero"), id="bls_zero"),
     pytest.param(lambda: BatchLossScore(init="bias_corrected"), id="bls_bias_corrected"),
     pytest.param(RandomScore, id="random"),
+    pytest.param(RandomPerSampleScore, id="random_per_sample"),
+    pytest.param(StaleScore, id="stale"),
+    pytest.param(RarityScore, id="rarity"),
+    pytest.param(KalmanScore, id="kalman"),
+    pytest.param(lambda: KalmanScore(memory=3, noise=0.5), id="kalman_noise"),
     pytest.param(BLSCentered, id="bls_centered"),
     pytest.param(ResidualScore, id="residual"),
     pytest.param(GradientNorm, id="signal"),

@@ -31,6 +31,7 @@ def by_hand(name, logits, target, features):
         "entropy": -sum(x * math.log(x) for x in p),
         "margin": 1 - (first - second),
         "correct": float(p.index(first) == target),
+        "classes": float(target),
     }[name]
 
 

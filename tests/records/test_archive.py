@@ -108,8 +108,8 @@ def test_killed_between_the_two_lines_a_run_is_not_finished(folder, monkeypatch)
             raise KeyboardInterrupt
         append(path, line)
 
-    append = archive._append
-    monkeypatch.setattr(archive, "_append", killed)
+    append = archive.append_line
+    monkeypatch.setattr(archive, "append_line", killed)
     with pytest.raises(KeyboardInterrupt):
         Archive(folder).append(archived("d"))
     assert Archive(folder).result("d") is None

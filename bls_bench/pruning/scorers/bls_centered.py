@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class BLSCentered(RunningMeanScorer):
     """BLS of batch losses less their running mean: ours, not the paper's. All start at 0."""
 
-    alpha: float = 0.7
+    alpha: float = 0.9
 
     def __post_init__(self) -> None:
         check_fraction("alpha", self.alpha)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from bls_bench.data.base import Data, Dataset, first_of_each_class
+from bls_bench.data.base import Data
+from bls_bench.data.classes import Labelled
 from bls_bench.data.columns import Column, Columns
 from bls_bench.system.lazy import torch
 
@@ -30,32 +31,26 @@ class Sounds:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SoundDataset(Dataset):
+class SoundDataset(Labelled):
     """Sounds with a class each.
 
     shift: start each training sound at a random point of it, and put what was before at its end.
-    subset: keeps at most this many training sounds per class, the first ones.
     """
 
     gives: ClassVar[frozenset[str]] = frozenset({"sound", "classes"})
     shift: bool = True
-    subset: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.subset is not None and self.subset < 1:
-            raise ValueError(f"subset must be null or at least 1, got {self.subset}")
 
     def made(
         self, train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], info: Sounds, seed: int
     ) -> Data:
         """Return the data of two pairs of waves, (N, length) int16, and classes, (N,) int64."""
-        kept = first_of_each_class(train[1], self.subset)
-        columns = {"waves": train[0][kept], "labels": train[1][kept]}
+        kept, labels = self.arranged(train[1])
+        columns = {"waves": train[0][kept], "labels": labels}
         return Data(
             train=Columns(columns, batch_of, seed, draw_starts if self.shift else None),
             test=Columns({"waves": test[0], "labels": test[1]}, batch_of),
             info=info,
-            targets=train[1][kept],
+            targets=labels,
         )
 
 

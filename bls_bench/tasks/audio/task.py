@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from bls_bench.pruning.signals import SIGNALS
 from bls_bench.tasks.base import Metric, Task
+from bls_bench.tasks.classification.task import METRICS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,7 +31,7 @@ class Audio(Task):
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        return (Metric("accuracy", "higher", "%", margin=0.5),)
+        return METRICS
 
     @property
     def gives(self) -> frozenset[str]:

@@ -3,5 +3,10 @@
 PARTS = {
     "task": {"classification": "task:Classification"},
     "dataset": {"digits": "digits:Digits", "cifar": "cifar:CIFAR", "imagefolder": "folder:ImageFolder"},
-    "model": {"classifier": "models:Classifier", "vim": "models:Vim"},
+    "model": {
+        "classifier": "models:Classifier",
+        "vim": "models:Vim",
+        "mlp": "small:MLP",
+        "cnn": "small:CNN",
+    },
 }

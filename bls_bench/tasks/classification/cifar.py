@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from bls_bench.data.base import Data, Images, first_of_each_class
+from bls_bench.data.base import Data, Images
 from bls_bench.data.split import MemorySplit, Pixels
 from bls_bench.system.errors import InputError
 from bls_bench.system.lazy import Lazy, torch
@@ -47,15 +47,14 @@ class CIFAR(Photographs):
         root = Path(self.root).expanduser()
         train, test = _open(source, root)
         images = [torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous() for part in (train, test)]
-        targets = torch.tensor(train.targets)
-        kept = first_of_each_class(targets, self.subset)
+        kept, labels = self.arranged(torch.tensor(train.targets))
         mean, std = STATISTICS[self.name]
         augmented = self.augmented(mean, std, 32, cropped=False)
         return Data(
-            train=MemorySplit(images[0][kept], targets[kept], augmented, seed),
+            train=MemorySplit(images[0][kept], labels, augmented, seed),
             test=MemorySplit(images[1], torch.tensor(test.targets), Pixels(mean, std), seed),
             info=Images(3, 32, tuple(train.classes), mean, std),
-            targets=targets[kept],
+            targets=labels,
         )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from bls_bench.data.base import Data, Images, check_side, first_of_each_class
+from bls_bench.data.base import Data, Images, check_side
 from bls_bench.data.decoding import tell_depth
 from bls_bench.data.files import FolderSplit, check_reading, worker_count
 from bls_bench.data.split import Pixels
@@ -70,8 +70,8 @@ class ImageFolder(Photographs):
         test_classes, test_paths, test_targets = _scan(test_folder)
         _check_same((train_folder, classes), (test_folder, test_classes))
         tell_depth(train_paths + test_paths)
-        chosen = first_of_each_class(train_targets, self.subset)
-        train_paths, train_targets = [train_paths[i] for i in chosen.tolist()], train_targets[chosen]
+        chosen, train_targets = self.arranged(train_targets)
+        train_paths = [train_paths[i] for i in chosen.tolist()]
 
         size = self.image_size
         if size <= SMALL:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bls_bench.pruning.signals import SIGNALS
 from bls_bench.system.errors import InputError
 from bls_bench.tasks.classification.mixing import Mixing, rebuilt_losses
-from bls_bench.tasks.objective import Loss, MeanMeasure, Objective, Place
+from bls_bench.tasks.objective import Loss, Measure, Objective, Place
 
 # What the model takes and returns logits (b, C) for, and (b,) int64 classes.
 Batch = tuple[Any, Tensor]
@@ -67,16 +68,41 @@ class Classifying(Objective):
         return logits, self._last.value
 
 
-class Accuracy(MeanMeasure):
-    """The share of samples whose class has the highest logit, in percent."""
+class Accuracy(Measure):
+    """The share of samples whose class has the highest logit, in percent; also the mean over classes.
+
+    Classes of which there is no sample do not count.
+    """
 
     def __init__(self, read: Callable[[Any], Batch]) -> None:
-        super().__init__("accuracy")
         self.read = read
+        # (2, C): of each class, how many were right, and how many there were.
+        self._counts: Tensor | int = 0
 
-    def values(self, model: nn.Module, batch: Any) -> Tensor:
+    def update(self, model: nn.Module, batch: Any) -> None:
         inputs, targets = self.read(batch)
-        return (model(inputs).argmax(1) == targets).float() * 100
+        logits = model(inputs)
+        right = (logits.argmax(1) == targets).long()
+        # Kept on the device: numbers here would wait for it in every batch.
+        counts = right.new_zeros(2, logits.shape[1])
+        self._counts = self._counts + counts.index_add_(
+            1, targets, torch.stack([right, torch.ones_like(right)])
+        )
+
+    def state(self) -> Tensor | int:
+        return self._counts.cpu() if isinstance(self._counts, Tensor) else 0
+
+    def merge(self, states: Sequence[Tensor | int]) -> None:
+        self._counts = sum(states)
+
+    def compute(self) -> dict[str, float]:
+        assert isinstance(self._counts, Tensor), "no batch was measured"
+        right, all_ = self._counts.double().cpu()
+        there = all_ > 0
+        return {
+            "accuracy": 100 * float(right.sum()) / float(all_.sum()),
+            "balanced_accuracy": 100 * float((right[there] / all_[there]).mean()),
+        }
 
 
 class LastInput:

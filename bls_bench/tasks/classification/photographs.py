@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from bls_bench.data.augment import CropFlip, Cutout, ResizedCrop
-from bls_bench.data.base import ClassDataset
+from bls_bench.data.classes import ClassDataset
 from bls_bench.data.split import Pixels
 
 CROPS = ("auto", "reflect", "zero", "resized", "none")

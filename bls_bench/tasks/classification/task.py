@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     from bls_bench.tasks.classification.objective import Classifying
 
 
+METRICS = (Metric("accuracy", "higher", "%", margin=0.5), Metric("balanced_accuracy", "higher", "%"))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Classification(Task):
-    """Cross-entropy and top-1 accuracy.
+    """Cross-entropy; top-1 accuracy, of all samples and as the mean of the classes.
 
     label_smoothing: in [0, 1). mixup, cutmix: the parameters of their Beta distributions, 0 for none.
     """
@@ -38,7 +41,7 @@ class Classification(Task):
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        return (Metric("accuracy", "higher", "%", margin=0.5),)
+        return METRICS
 
     @property
     def mixes(self) -> bool:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bls_bench.data.augment import CropFlip
-from bls_bench.data.base import ClassDataset, Data, Images, check_side, first_of_each_class
+from bls_bench.data.base import Data, Images, check_side
+from bls_bench.data.classes import ClassDataset
 from bls_bench.data.split import MemorySplit, Pixels
 from bls_bench.system.errors import InputError, folded
 from bls_bench.system.lazy import Lazy, torch
@@ -62,13 +63,13 @@ class MNIST(ClassDataset):
             train, test = [values[:split] for values in test], [values[split:] for values in test]
         else:
             train = self._read(root, "train")
-        kept = first_of_each_class(train[1], self.subset)
+        kept, labels = self.arranged(train[1])
         crop = CropFlip(padding=2, reflect=False, flip=False) if self.augment else None
         return Data(
-            train=MemorySplit(train[0][kept], train[1][kept], Pixels(MEAN, STD, crop), seed),
+            train=MemorySplit(train[0][kept], labels, Pixels(MEAN, STD, crop), seed),
             test=MemorySplit(test[0], test[1], Pixels(MEAN, STD), seed),
             info=Images(1, self.image_size, tuple(map(str, range(10))), MEAN, STD),
-            targets=train[1][kept],
+            targets=labels,
         )
 
     def _read(self, root: Path, part: str) -> list[Tensor]:

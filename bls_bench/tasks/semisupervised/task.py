@@ -11,6 +11,7 @@ from bls_bench.system.errors import InputError
 from bls_bench.system.lazy import torch
 from bls_bench.system.streams import stream
 from bls_bench.tasks.base import Metric, Task
+from bls_bench.tasks.classification.task import METRICS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -76,7 +77,7 @@ class Semisupervised(Task):
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        return (Metric("accuracy", "higher", "%", margin=0.5),)
+        return METRICS
 
     @property
     def gives(self) -> frozenset[str]:

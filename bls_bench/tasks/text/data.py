@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
-from bls_bench.data.base import Data, Dataset, first_of_each_class
+from bls_bench.data.base import Data
+from bls_bench.data.classes import Labelled
 from bls_bench.data.columns import Column, Columns
 from bls_bench.system import settings
 from bls_bench.system.lazy import torch
@@ -47,11 +48,11 @@ class Sentences(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextDataset(Dataset):
+class TextDataset(Labelled):
     """Texts with a class each.
 
     tokenizer: a folder with one that transformers saved; null: one is trained on the training texts, of
-    `vocabulary` tokens. subset: keeps at most this many training texts per class, the first ones.
+    `vocabulary` tokens.
     """
 
     gives: ClassVar[frozenset[str]] = frozenset({"text", "classes"})
@@ -59,13 +60,11 @@ class TextDataset(Dataset):
     extra: ClassVar[str] = "text"
     tokenizer: str | None = settings.folder(None)
     vocabulary: int = 2000
-    subset: int | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.vocabulary < SMALLEST:
             raise ValueError(f"vocabulary must be at least {SMALLEST}, got {self.vocabulary}")
-        if self.subset is not None and self.subset < 1:
-            raise ValueError(f"subset must be null or at least 1, got {self.subset}")
 
     def read(self) -> tuple[tuple[str, ...], Sentences, Sentences]:
         """Return the names of the classes, the training and the test texts; raises InputError."""
@@ -76,8 +75,7 @@ class TextDataset(Dataset):
         from bls_bench.tasks.text.tokenizing import opened, tokens, trained
 
         classes, train, test = self.read()
-        targets = torch.tensor(train.targets)
-        kept = first_of_each_class(targets, self.subset)
+        kept, labels = self.arranged(torch.tensor(train.targets))
         texts = [train.texts[i] for i in kept.tolist()]
         given = self.tokenizer
         tokenizer = trained(texts, self.vocabulary) if given is None else opened(given)
@@ -86,7 +84,7 @@ class TextDataset(Dataset):
         # Batches of about one length are evaluated faster; the metrics do not mind.
         order = test_rows.lengths.argsort(stable=True)
         return Data(
-            train=Columns({"tokens": rows, "labels": targets[kept]}, make, seed),
+            train=Columns({"tokens": rows, "labels": labels}, make, seed),
             test=Columns({"tokens": test_rows[order], "labels": torch.tensor(test.targets)[order]}, make),
             info=Texts(
                 vocabulary=len(tokenizer),
@@ -97,7 +95,7 @@ class TextDataset(Dataset):
                     "Callable[[Sequence[int]], str]", partial(tokenizer.decode, skip_special_tokens=True)
                 ),
             ),
-            targets=targets[kept],
+            targets=labels,
         )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from bls_bench.pruning.signals import SIGNALS
 from bls_bench.system.processes import process_rank
 from bls_bench.tasks.base import Metric, Task
+from bls_bench.tasks.classification.task import METRICS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,7 +40,7 @@ class Text(Task):
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        return (Metric("accuracy", "higher", "%", margin=0.5),)
+        return METRICS
 
     @property
     def gives(self) -> frozenset[str]:

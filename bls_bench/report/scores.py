@@ -1,0 +1,202 @@
+"""`scores-matter`: a table and a figure of what scores are worth over random ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+
+import matplotlib
+
+matplotlib.use("agg")
+
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bls_bench.experiments.scores import Cell, Grid
+from bls_bench.records import cells
+from bls_bench.records.cells import CellLine
+from bls_bench.report.statistics import Comparison, compare
+
+METRIC = "balanced_accuracy"
+NAME = "scores-matter"
+# The block that the figure shows.
+MODEL, PRUNER, RATE = "mlp", "selective_backprop", 50
+CONTROLS = ("random", "random_per_sample")
+
+Block = tuple[str, str, int]  # model, pruner, rate
+
+
+class Measured:
+    """What was measured of each cell; lines that are older than the last of their cell's key do not count."""
+
+    def __init__(self, lines: Sequence[CellLine]) -> None:
+        self._lines = lines
+        self._keys = {tuple(line.cell.values()): line.key for line in lines}
+
+    def values(self, cell: Cell, name: str = METRIC) -> dict[int, float]:
+        """Return the values of a cell by seed; none for one that was not run."""
+        key = self._keys.get(tuple(cell.names.values()))
+        return {} if key is None else cells.by_seed(list(self._lines), key, name)
+
+    def effect(self, cell: Cell, control: Cell) -> Comparison | None:
+        """Compare a cell with its control, paired by seeds; None where one of them is missing."""
+        return compare(self.values(cell), self.values(control), None, "higher")
+
+
+def render(grid: Grid, results: Path) -> list[str]:
+    """Write table and figure into the results folder; returns a line for each damaged line of the records."""
+    lines, problems = cells.read(results / "scores" / "cells.jsonl")
+    measured = Measured(lines)
+    for folder in ("tables", "figures"):
+        (results / folder).mkdir(parents=True, exist_ok=True)
+    (results / "tables" / f"{NAME}.md").write_text(markdown(grid, measured))
+    figure = draw(grid, measured)
+    figure.savefig(results / "figures" / f"{NAME}.png", dpi=150, metadata={"Software": None})
+    figure.savefig(results / "figures" / f"{NAME}.pdf", metadata={"CreationDate": None})
+    plt.close(figure)
+    return problems
+
+
+def blocks(grid: Grid) -> dict[Block, list[Cell]]:
+    """Return the cells by network, pruner and rate, in the order of the grid."""
+    found: dict[Block, list[Cell]] = {}
+    for cell in grid.cells:
+        found.setdefault((cell.model, cell.pruner, cell.rate), []).append(cell)
+    return found
+
+
+def markdown(grid: Grid, measured: Measured) -> str:
+    """Write a table for each block that has scorers, and one for the pruners without."""
+    parts = [
+        "# When scores matter",
+        "Points of balanced accuracy over random scores under the same pruner at the same pruned %, with the "
+        "95% interval of the paired differences. Per-sample losses are the ceiling of what a score of losses "
+        "can give. Bold: the interval does not hold 0. In brackets: the share of the per-sample effect, "
+        "where that is above 0. `make scores-matter`",
+        f"![effect over random scores](../figures/{NAME}.png)",
+    ]
+    for (model, pruner, rate), found in blocks(grid).items():
+        if any(cell.scorer not in CONTROLS for cell in found):
+            head = f"{grid.label('pruners', pruner)}, {rate}% pruned, {grid.label('models', model)}"
+            table = _effects(grid, measured, found)
+            parts += [f"## {head}", table] if table else []
+    if levels := _levels(grid, measured):
+        parts += ["## Without scores", levels]
+    return "\n\n".join(parts) + "\n"
+
+
+def _effects(grid: Grid, measured: Measured, found: Sequence[Cell]) -> str:
+    """Rows by scorer, columns by setting; empty where nothing was run."""
+    settings = list(dict.fromkeys(cell.setting for cell in found))
+    scorers = [name for name in grid.names["scorers"] if any(cell.scorer == name for cell in found)]
+    rows, any_run = [], False
+    for scorer in scorers:
+        row = [grid.label("scorers", scorer)]
+        for setting in settings:
+            cell = found[0]._replace(setting=setting, scorer=scorer)
+            text = _level(measured, cell) if scorer in CONTROLS else _effect(grid, measured, cell)
+            any_run = any_run or bool(text)
+            row.append(text)
+        rows.append(row)
+    heads = [
+        f"{grid.label('settings', setting)} ({_seeds(measured, found, setting)})" for setting in settings
+    ]
+    return _table(["scores", *heads], rows) if any_run else ""
+
+
+def _effect(grid: Grid, measured: Measured, cell: Cell) -> str:
+    found = measured.effect(cell, grid.control(cell))
+    if found is None or found.low is None or found.high is None:
+        return ""
+    half = (found.high - found.low) / 2
+    text = f"{found.difference:+.2f} ± {half:.2f}"
+    ceiling = share_of_ceiling(grid, measured, cell)
+    if cell.scorer != "per_sample" and ceiling is not None:
+        text += f" ({ceiling:.0%})"
+    return text if found.low <= 0 <= found.high else f"**{text}**"
+
+
+def share_of_ceiling(grid: Grid, measured: Measured, cell: Cell) -> float | None:
+    """Return a cell's effect as a share of that of per-sample losses; None where that is not above 0."""
+    top = cell._replace(scorer="per_sample")
+    own = measured.effect(cell, grid.control(cell))
+    best = measured.effect(top, grid.control(top))
+    if own is None or best is None or best.low is None or best.low <= 0:
+        return None
+    return own.difference / best.difference
+
+
+def _level(measured: Measured, cell: Cell) -> str:
+    values = measured.values(cell).values()
+    return f"{fmean(values):.2f}%" if values else ""
+
+
+def _seeds(measured: Measured, found: Sequence[Cell], setting: str) -> str:
+    counts = [len(measured.values(cell)) for cell in found if cell.setting == setting]
+    return f"{min(counts)} seeds" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)} seeds"
+
+
+def _levels(grid: Grid, measured: Measured) -> str:
+    """The balanced accuracy of the pruners that look at no score, 0% is full data; empty if none was run."""
+    found = [cell for cell in grid.cells if cell.pruner in ("random", "rs2")]
+    settings = list(dict.fromkeys(cell.setting for cell in found))
+    rows = []
+    for pruner, rate in sorted(dict.fromkeys((cell.pruner, cell.rate) for cell in found), key=lambda p: p[1]):
+        own = [found[0]._replace(setting=setting, pruner=pruner, rate=rate) for setting in settings]
+        levels = [_level(measured, cell) for cell in own]
+        if any(levels):
+            rows.append([f"{grid.label('pruners', pruner)}, {rate}%", *levels])
+    head = ["pruner", *(grid.label("settings", name) for name in settings)]
+    return _table(head, rows) if rows else ""
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *rows]]
+    return "\n".join(lines)
+
+
+def draw(grid: Grid, measured: Measured) -> Figure:
+    """Draw the effects over random scores, a panel a setting; the band reaches to the per-sample effect."""
+    found = blocks(grid)[MODEL, PRUNER, RATE]
+    every = list(dict.fromkeys(cell.setting for cell in found))
+    run = {cell.setting for cell in found if measured.values(cell)}
+    settings = [setting for setting in every if setting in run] or every
+    scorers = [
+        name
+        for name in grid.names["scorers"]
+        if name not in CONTROLS and any(cell.scorer == name for cell in found)
+    ]
+    figure, axes = plt.subplots(
+        1,
+        len(settings),
+        figsize=(2.6 * len(settings) + 1.4, 3.6),
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    for axis, setting in zip(axes[0], settings, strict=True):
+        own = {name: found[0]._replace(setting=setting, scorer=name) for name in scorers}
+        _panel(axis, {name: measured.effect(cell, grid.control(cell)) for name, cell in own.items()})
+        axis.set_title(grid.label("settings", setting), fontsize=10)
+    axes[0, 0].set_yticks(range(len(scorers)), [grid.label("scorers", name) for name in scorers])
+    axes[0, 0].invert_yaxis()
+    figure.suptitle("What scores are worth: Selective-Backprop, 50% pruned, MLP", fontsize=11)
+    figure.supxlabel("points of balanced accuracy over random scores, 95% interval", fontsize=10)
+    return figure
+
+
+def _panel(axis: Axes, effects: Mapping[str, Comparison | None]) -> None:
+    axis.axvline(0, color="0.4", linewidth=1)
+    ceiling = effects["per_sample"]
+    if ceiling is not None:
+        axis.axvspan(0, ceiling.difference, color="C0", alpha=0.08, linewidth=0)
+    for place, (name, effect) in enumerate(effects.items()):
+        if effect is None or effect.low is None or effect.high is None:
+            continue
+        colour = {"per_sample": "C0", "kalman": "C2", "stale": "0.5", "rarity": "0.5"}.get(name, "C1")
+        axis.plot([effect.low, effect.high], [place, place], color=colour, linewidth=2, solid_capstyle="butt")
+        axis.plot(effect.difference, place, "o", color=colour, markersize=5)
+    axis.tick_params(labelsize=9)
+    axis.grid(axis="x", alpha=0.3)

@@ -1,0 +1,68 @@
+"""`scores-matter`: the grid, and effects paired by seed."""
+
+from statistics import fmean, stdev
+
+import pytest
+
+from bls_bench.experiments.scores import Cell, load
+from bls_bench.records.cells import CellLine, append
+from bls_bench.report import scores
+
+GRID = load()
+CELL = Cell("tail50", "mlp", "selective_backprop", 50, "kalman")
+VALUES = {"random": [50.0, 52.0, 51.0], "per_sample": [60.0, 63.0, 60.0], "kalman": [55.0, 56.0, 56.0]}
+
+
+def lines():
+    return [
+        CellLine(
+            key=name,
+            cell=CELL._replace(scorer=name).names,
+            seeds=[0, 1, 2],
+            values={"balanced_accuracy": values},
+            environment={},
+            cpu_seconds=1.0,
+        )
+        for name, values in VALUES.items()
+    ]
+
+
+def test_every_cell_has_its_control_and_its_names():
+    for cell in GRID.cells:
+        assert GRID.control(cell) in GRID.cells, cell
+        assert "pruner.target" in GRID.overrides(cell)
+    assert len(set(GRID.cells)) == len(GRID.cells)
+
+
+def test_a_method_that_weighs_each_loss_has_a_control_that_does():
+    weighed = CELL._replace(pruner="repb")
+    assert GRID.control(weighed).scorer == "random"
+    assert GRID.control(weighed._replace(scorer="per_sample")).scorer == "random_per_sample"
+    assert GRID.control(CELL._replace(scorer="per_sample")).scorer == "random"
+
+
+def test_the_most_telling_cells_come_first():
+    assert {cell[:4] for cell in GRID.cells[:10]} == {("tail50", "mlp", "selective_backprop", 50)}
+
+
+def test_effects_are_paired_by_seed():
+    measured = scores.Measured(lines())
+    found = measured.effect(CELL, GRID.control(CELL))
+    differences = [a - b for a, b in zip(VALUES["kalman"], VALUES["random"], strict=True)]
+    assert found.difference == pytest.approx(fmean(differences))
+    assert (found.high - found.low) / 2 == pytest.approx(4.3027 * stdev(differences) / 3**0.5, rel=1e-3)
+    assert scores.share_of_ceiling(GRID, measured, CELL) == pytest.approx(fmean(differences) / 10)
+
+
+def test_lines_of_an_older_key_do_not_count():
+    newer = CellLine(**{**vars(lines()[2]), "key": "newer", "values": {"balanced_accuracy": [1.0, 1.0, 1.0]}})
+    assert scores.Measured([*lines(), newer]).values(CELL) == {0: 1.0, 1: 1.0, 2: 1.0}
+
+
+def test_table_and_figure_are_rendered_from_what_there_is(tmp_path):
+    for line in lines():
+        append(tmp_path / "scores" / "cells.jsonl", line)
+    assert scores.render(GRID, tmp_path) == []
+    text = (tmp_path / "tables" / "scores-matter.md").read_text()
+    assert "| Kalman | **+4.67 ± 1.43 (47%)** |" in text
+    assert (tmp_path / "figures" / "scores-matter.png").stat().st_size > 5000
