@@ -17,6 +17,7 @@ from bls_bench.experiments.spec import Table
 from bls_bench.records.schema import Metric
 from bls_bench.report import numbers, spectra
 from bls_bench.report.cells import Cell, Cells
+from bls_bench.report.runs import Run
 
 CURVES = {
     "pruned_percent_epoch": "Pruned % of the epoch",
@@ -117,7 +118,7 @@ def correlation(table: Table, cells: Cells) -> Figure:
         for number, cell in enumerate(shown):
             _curve(panel, cell, "score_loss_spearman", color=f"C{number}")
             run = next(iter(cell.runs.values()))
-            level = predicted_correlation(run.config["scorer"]["alpha"], run.config["trainer"]["batch_size"])
+            level = predicted_correlation(run.config["scorer"]["alpha"], _own_batch(run))
             panel.axhline(level, color=f"C{number}", linestyle="--", linewidth=1)
         panel.set(xlabel="Epoch", ylabel=CURVES["score_loss_spearman"], title=column.header)
         panel.xaxis.get_major_locator().set_params(integer=True)
@@ -128,8 +129,16 @@ def correlation(table: Table, cells: Cells) -> Figure:
     return figure
 
 
+def _own_batch(run: Run) -> int:
+    """Return how many samples share a loss: each process scores its own ones by the mean of its own batch."""
+    return run.config["trainer"]["batch_size"] // run.environments[-1]["processes"]
+
+
 def predicted_correlation(alpha: float, batch_size: int) -> float:
-    """The correlation of BLS scores with losses that stay the same, in batches drawn afresh."""
+    """The correlation of BLS scores with losses that stay the same, in batches drawn afresh.
+
+    batch_size: samples of one process, whose mean loss they share.
+    """
     return 1 / math.sqrt(1 + (batch_size - 1) * (1 - alpha) / (1 + alpha))
 
 

@@ -17,7 +17,7 @@ from bls_bench.report.figures import predicted_correlation
 from bls_bench.report.output import render_all
 from bls_bench.report.runs import Runs
 from bls_bench.tables import main as tables_command
-from tests.report.helpers import EXPECTED, FIXTURE, use_fixture_tables, write_record
+from tests.report.helpers import EXPECTED, FIXTURE, archived, use_fixture_tables, write_record
 
 
 def tables():
@@ -171,6 +171,17 @@ def test_dashed_lines_are_explained(results):
 def test_prediction_of_the_correlation():
     assert predicted_correlation(0.7, 128) == pytest.approx(0.21, abs=0.005)
     assert predicted_correlation(0.3, 1) == predicted_correlation(1.0, 128) == 1.0
+
+
+def test_the_predicted_correlation_is_that_of_the_batch_of_one_process(tmp_path, monkeypatch):
+    use_fixture_tables(monkeypatch)
+    table, run = spec.load("curve", "digits"), archived("a")
+    Archive(tmp_path).append(replace(run, environments=[run.environments[0] | {"processes": 4}]))
+    built = cells.build(table, {("alpha 0.5", "ResNet-18"): {0: "a"}}, Runs(tmp_path))
+    (dashed,) = [
+        line for line in figures.correlation(table, built).axes[0].lines if line.get_linestyle() == "--"
+    ][:1]
+    assert list(dashed.get_ydata()) == [predicted_correlation(0.5, 32 // 4)] * 2
 
 
 class Page(HTMLParser):
