@@ -13,6 +13,9 @@ from bls_bench.report.numbers import signed
 from bls_bench.report.runs import Run, Runs
 
 MISSING = "missing"
+# Of full data: runs of two CPU seconds differ by a half with what else shares the cores, which says nothing
+# about pruning; those of half a minute by a tenth.
+MIN_CPU_SECONDS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +24,8 @@ class Cell:
 
     metric: what its column's runs are judged by, None where none is finished. runs: the finished ones by
     seed. seeds: those that the cell was asked for. margin: of the verdict. versus: the comparison with
-    full-data training, None for that itself. saving: percent of its time that was saved over the
-    seeds that both have, None where a time is not known to be that of the run alone; saving_published: the
+    full-data training, None for that itself. saving: percent of its CPU seconds that was saved over
+    the seeds that both have, None where they are not known, too short or of different machines; saving_published: the
     same of the hours that the paper prints, None where it prints none.
     elsewhere: what papers print of the same thing that differs from `published`.
     """
@@ -174,14 +177,18 @@ def _cell(
 
 
 def _saving(pairs: list[tuple[Run, Run]]) -> float | None:
-    """Return the percent of full data's time that runs save, each beside the one of its seed.
+    """Return the percent of full data's CPU seconds that runs save, each beside the one of its seed.
 
-    None unless all of them are known to have had one and the same machine to themselves.
+    None where any of them is not known, they are of different machines, or full data takes less than
+    `MIN_CPU_SECONDS`.
     """
-    timed = [run for pair in pairs for run in pair]
-    if not all(run.alone for run in timed) or len({run.machine for run in timed}) != 1:
+    machines = {run.machine for pair in pairs for run in pair}
+    costs = [(run.cpu_seconds, whole.cpu_seconds) for run, whole in pairs]
+    known = [(own, full) for own, full in costs if own is not None and full is not None]
+    enough = all(full >= MIN_CPU_SECONDS for _, full in known)
+    if len(known) < len(costs) or len(machines) != 1 or not enough:
         return None
-    return 100 * (1 - sum(run.seconds for run, _ in pairs) / sum(whole.seconds for _, whole in pairs))
+    return 100 * (1 - sum(own for own, _ in known) / sum(full for _, full in known))
 
 
 def _saving_published(table: Table, column: Column, row: Row, baseline: Row | None) -> float | None:

@@ -9,12 +9,14 @@ from bls_bench.experiments.published import Published
 from bls_bench.experiments.spec import Row, Table
 from bls_bench.records.schema import environment_fault
 from bls_bench.report.cells import MISSING
-from bls_bench.report.runs import SPARE_LOAD, machine
+from bls_bench.report.runs import machine
 from bls_bench.report.section import Block, Section, doubts, versions
 from bls_bench.system.errors import InputError
 
 # The version of the record that this module reads: overhead.SCHEMA, not imported since that needs torch.
 SCHEMA = 1
+# A machine is quiet while the load average is at most the own threads and this much more.
+SPARE_LOAD = 0.5
 AGAIN = "delete it to measure again"
 CONTENT = ("samples", "batch_size", "image_size", "repeats", "overhead_seconds", "load", "environment")
 MILLION = 10**6

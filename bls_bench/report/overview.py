@@ -101,9 +101,10 @@ def _saves(full: list[Effect], sections: Sequence[Section]) -> str:
     shares = sorted(one.cell.pruned_percent or 0 for one in full)
     timed = [one.cell.saving for one in full if one.cell.saving is not None]
     time = (
-        f"{round(min(timed))} to {round(max(timed))}% of the time in {len(timed)} that had one machine alone"
+        f"{round(min(timed))} to {round(max(timed))}% of full data's CPU seconds in the {len(timed)} that "
+        "have them"
         if timed
-        else "how much time that is, no run says, since none is known to have had its machine alone"
+        else "how much time that is, no run says, since none has its CPU seconds beside full data's"
     )
     costs = list(dict.fromkeys(one.finding for one in sections if one.table.kind == "overhead"))
     return (

@@ -14,9 +14,6 @@ from bls_bench.records.archive import Archive, Archived
 from bls_bench.records.schema import Metric
 from bls_bench.system.errors import InputError
 
-# A run has the machine to itself while the load average is at most its threads and this much more.
-SPARE_LOAD = 0.5
-
 
 @dataclass(frozen=True, kw_only=True)
 class Run(Archived):
@@ -47,10 +44,15 @@ class Run(Archived):
         return self.result["pruned_percent"]
 
     @property
-    def seconds(self) -> float:
-        """Seconds for training and selection, a static pruner's scoring run included, without evaluation."""
-        scoring = self.result.get("scoring_seconds", 0)
-        return self.result["train_seconds"] + self.result["select_seconds"] + scoring
+    def cpu_seconds(self) -> float | None:
+        """CPU seconds for training and selection, a static pruner's scoring run included, without evaluation.
+
+        None where a part of them is not known, as in old records, or says nothing, as beside a GPU.
+        """
+        parts = ["cpu_seconds"] + ["scoring_cpu_seconds"] * ("scoring_seconds" in self.result)
+        if self.environments[-1]["device"] != "cpu" or not self.result.keys() >= set(parts):
+            return None
+        return sum(self.result[part] for part in parts)
 
     @property
     def pruned_percent_with_scoring(self) -> float | None:
@@ -68,17 +70,6 @@ class Run(Archived):
         column = self.curves["score_loss_spearman"]
         known = [value for value in column[len(column) // 2 :] if value is not None]
         return fmean(known) if known else None
-
-    @property
-    def alone(self) -> bool:
-        """Whether the run is known to have had the machine to itself.
-
-        That is, it was started once, and a load average was noted that its own threads explain.
-        """
-        if len(self.environments) != 1 or self.load is None:
-            return False
-        environment = self.environments[0]
-        return self.load <= environment["threads"] * environment["processes"] + SPARE_LOAD
 
     @property
     def machine(self) -> str:

@@ -20,8 +20,8 @@ LEGEND = (
     "Against full data: mean of the differences at equal seeds with its 95% t interval.",
     "Verdict: lossless if two one-sided tests put that within the margin (p < 0.05); if not, worse or better "
     "if the interval lies on one side of zero; else, and always below 3 seeds, not enough seeds.",
-    "Time saved: of training, selection and scoring runs; left out unless all runs are known to have had one "
-    "machine alone.",
+    "Time saved: of the CPU seconds of training, selection and scoring runs; left out unless all runs have "
+    "them, of one kind of machine, and full data takes at least 10.",
     "Score~loss: rank correlation of the scores used with the losses then seen, mean over the last half; "
     "empty where no scores are used.",
 )

@@ -126,13 +126,16 @@ def test_the_public_names_are_loaded_when_asked_for():
         _ = bls_bench.Bls
 
 
-def test_time_saved_is_told_only_of_one_machine(results):
+def test_time_saved_is_told_only_of_one_machine_and_long_runs(results, monkeypatch):
     def saving():
         table = spec.load("mini", "digits")
         keys = manifest.read(manifest.path(results, "mini", "digits"))
         return cells.build(table, keys, Runs(results / "digits"))["ResNet-18"][1]
 
     assert round(saving().saving) == 30
+    with monkeypatch.context() as patch:
+        patch.setattr(cells, "MIN_CPU_SECONDS", 11)  # full data takes 10
+        assert saving().saving is None
     run = Archive(results / "digits").get("info2")
     Archive(results / "digits").append(
         replace(run, environments=[run.environments[0] | {"device_name": "another"}])

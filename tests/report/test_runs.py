@@ -1,20 +1,21 @@
 """Runs read from an archive: what is told of them, and what damage costs."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from bls_bench.records.archive import EPOCHS, RUNS
+from bls_bench.records.archive import EPOCHS, RUNS, Archive
 from bls_bench.records.schema import Metric
 from bls_bench.report.runs import Runs
-from tests.report.helpers import write_record
+from tests.report.helpers import archived, write_record
 
 
 def test_what_a_run_tells(tmp_path):
-    write_record(tmp_path, "a", 78.0, pruned=30.0, seconds=7.0, select_seconds=1.0)
+    write_record(tmp_path, "a", 78.0, pruned=30.0, seconds=7.0, cpu_seconds=8.0)
     run = Runs(tmp_path).get("a")
-    assert (run.last, run.best, run.pruned_percent, run.seconds) == (78.0, 78.5, 30.0, 8.0)
+    assert (run.last, run.best, run.pruned_percent, run.cpu_seconds) == (78.0, 78.5, 30.0, 8.0)
     assert (run.correlation, run.losses, run.metric.name) == (0.25, None, "accuracy")
 
 
@@ -48,9 +49,12 @@ def test_no_correlation_is_told_of_scores_that_nobody_used(tmp_path):
 
 
 def test_a_scoring_run_is_part_of_the_time(tmp_path):
-    write_record(tmp_path, "a", seconds=7.0, scoring_seconds=5.0, pruned_percent_with_scoring=-20.0)
-    run = Runs(tmp_path).get("a")
-    assert (run.seconds, run.pruned_percent_with_scoring) == (12.0, -20.0)
+    scoring = {"scoring_seconds": 5.0, "pruned_percent_with_scoring": -20.0}
+    write_record(tmp_path, "a", cpu_seconds=7.0, scoring_cpu_seconds=6.0, **scoring)
+    write_record(tmp_path, "half known", cpu_seconds=7.0, **scoring)
+    found = Runs(tmp_path)
+    assert (found.get("a").cpu_seconds, found.get("a").pruned_percent_with_scoring) == (13.0, -20.0)
+    assert found.get("half known").cpu_seconds is None
 
 
 def test_a_run_that_is_not_there_is_missing_and_no_problem(tmp_path):
@@ -94,14 +98,13 @@ def test_losses_cut_short_are_named(tmp_path, damage):
     assert found.problems == [f"{file} is cut short or of another run: delete it to train the run again"]
 
 
-def test_a_time_counts_only_where_the_run_is_known_to_have_been_alone(tmp_path):
-    write_record(tmp_path, "alone", load=1.4)
-    write_record(tmp_path, "shared", load=1.6)
-    write_record(tmp_path, "unknown")
-    write_record(tmp_path, "resumed", load=1.0, starts=2)
+def test_cpu_seconds_are_told_of_what_ran_on_a_cpu(tmp_path):
+    write_record(tmp_path, "old")
+    write_record(tmp_path, "new", cpu_seconds=3.0)
+    run = archived("gpu", cpu_seconds=3.0)
+    Archive(tmp_path).append(replace(run, environments=[run.environments[0] | {"device": "cuda"}]))
     found = Runs(tmp_path)
-    keys = ("alone", "shared", "unknown", "resumed")
-    assert [found.get(key).alone for key in keys] == [True, False, False, False]
+    assert [found.get(key).cpu_seconds for key in ("old", "new", "gpu")] == [None, 3.0, None]
 
 
 def test_every_line_of_an_archive_is_json_for_other_readers(tmp_path):
