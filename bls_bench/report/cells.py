@@ -1,6 +1,6 @@
 """The cells of a table, from the records of its runs and the values that the papers print."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from bls_bench.experiments import published
@@ -94,7 +94,7 @@ class Cell:
                 numbers.difference(value, self.metric)
                 for value in (self.versus.difference, self.versus.low, self.versus.high)
             )
-            texts[:2] = f"{told} [{low}, {high}]" if low else told, self.versus.verdict or ""
+            texts[:2] = f"{told} [{low}, {high}]" if low else told, self.versus.told
             if self.versus.n < len(self.runs):
                 texts[0] += f" ({self.versus.n} pairs)"
         if self.saving is not None:
@@ -124,7 +124,12 @@ def header(metric: Metric | None) -> tuple[str, ...]:
 
 
 def build(table: Table, keys: Keys, runs: Runs) -> Cells:
-    return {column.label: _column(table, column, keys, runs) for column in table.columns}
+    """Return the cells of a table; their comparisons with full data are one family, see `corrected`."""
+    columns = {column.label: _column(table, column, keys, runs) for column in table.columns}
+    family = iter(statistics.corrected([cell.versus for column in columns.values() for cell in column]))
+    return {
+        label: [replace(cell, versus=next(family)) for cell in column] for label, column in columns.items()
+    }
 
 
 def _column(table: Table, column: Column, keys: Keys, runs: Runs) -> list[Cell]:

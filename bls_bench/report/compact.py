@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from bls_bench.report.cells import MISSING
 from bls_bench.report.section import Block, Section
-
-UNDECIDED = "not enough seeds"
+from bls_bench.report.statistics import UNDECIDED
 
 
 def compact(section: Section) -> tuple[list[Block], list[str]]:

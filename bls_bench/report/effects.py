@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-
-from scipy import stats
 
 from bls_bench.experiments.spec import Table
 from bls_bench.report import numbers, statistics
 from bls_bench.report.cells import Cell, Cells
-from bls_bench.report.statistics import CONFIDENCE, MIN_SEEDS, Comparison
+from bls_bench.report.statistics import OUTCOMES, Comparison
 
-POWER = 0.8
 # Points of pruned % by which a method and its random scores may differ to be set beside each other.
 ALIKE = 1.0
-LOSSLESS, BETTER, WORSE, OPEN = OUTCOMES = ("lossless", "better", "worse", "open")
+# Scorers that look at no loss. The second weighs every sample's own loss as methods on such losses do.
+RANDOM, RANDOM_OWN_LOSS, STALE = CONTROLS = ("random", "random_per_sample", "stale")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,29 +27,7 @@ class Effect:
 
     @property
     def outcome(self) -> str:
-        """The verdict; where there is none the side of the interval, and "open" for all that is undecided."""
-        found = self.found
-        if found.verdict is not None:
-            return found.verdict if found.verdict in OUTCOMES else OPEN
-        if found.n < MIN_SEEDS or self.interval is None or self.interval[0] <= 0 <= self.interval[1]:
-            return OPEN
-        better = self.cell.metric.better if self.cell.metric else "higher"
-        return BETTER if (found.difference > 0) == (better == "higher") else WORSE
-
-    @property
-    def seeds_needed(self) -> int | None:
-        """Seeds that tell a difference of the margin from none, with 80% power at 5%.
-
-        By the normal approximation ((1.96 + 0.84) s / margin)^2, s the measured standard deviation of the
-        differences; None without a margin or a spread.
-        """
-        found, margin = self.found, self.cell.margin
-        if margin is None or self.interval is None or self.interval[0] == self.interval[1]:
-            return None
-        half = (self.interval[1] - self.interval[0]) / 2
-        deviation = half / stats.t.ppf((1 + CONFIDENCE) / 2, found.n - 1) * math.sqrt(found.n)
-        needed = stats.norm.ppf((1 + CONFIDENCE) / 2) + stats.norm.ppf(POWER)
-        return math.ceil((needed * deviation / margin) ** 2)
+        return self.found.outcome
 
     @property
     def interval(self) -> tuple[float, float] | None:
@@ -90,21 +65,39 @@ def against_full(table: Table, cells: Cells) -> list[Effect]:
 def against_random(table: Table, cells: Cells) -> list[Effect]:
     """Return what uses scores beside the row of its column that differs in nothing but random scores.
 
-    Only where both prune the same, within a point: a method that prunes more differs by that too.
+    Only where both prune the same, within a point: a method that prunes more differs by that too. Losses of
+    samples are set beside random scores that weigh each sample's own loss, where those were run. All of the
+    table are one family, see `statistics.corrected`.
     """
-    effects = []
+    return _against(table, cells, RANDOM_OWN_LOSS, RANDOM)
+
+
+def against_stale(table: Table, cells: Cells) -> list[Effect]:
+    """Return the same beside scores that know only how long a sample was left out."""
+    return _against(table, cells, STALE)
+
+
+def _against(table: Table, cells: Cells, *names: str) -> list[Effect]:
+    """Set losses of samples beside the first of the controls that their column has, others beside the last."""
+    pairs = []
     for column in cells.values():
-        controls = {_setting(cell, "seed", "scorer"): cell for cell in column if _scorer(cell) == "random"}
+        controls = {(_setting(cell, "seed", "scorer"), _scorer(cell)): cell for cell in column}
         for cell in column:
-            control = controls.get(_setting(cell, "seed", "scorer"))
-            if control is None or control is cell or not _alike(cell, control):
-                continue
-            ours, theirs = ({seed: run.last for seed, run in one.runs.items()} for one in (cell, control))
-            metric = cell.metric
-            found = statistics.compare(ours, theirs, None, metric.better) if metric else None
-            if found:
-                effects.append(Effect(cell=cell, found=found, table=table))
-    return effects
+            scorer, same = _scorer(cell), _setting(cell, "seed", "scorer")
+            wanted = names if scorer == "per_sample" else names[-1:]
+            control = next((controls[same, name] for name in wanted if (same, name) in controls), None)
+            at_random = scorer in (RANDOM, RANDOM_OWN_LOSS)
+            if control and control is not cell and not at_random and _alike(cell, control):
+                pairs.append((cell, control))
+    found = statistics.corrected([_compare(cell, control) for cell, control in pairs])
+    return [
+        Effect(cell=cell, found=one, table=table) for (cell, _), one in zip(pairs, found, strict=True) if one
+    ]
+
+
+def _compare(cell: Cell, control: Cell) -> Comparison | None:
+    ours, theirs = ({seed: run.last for seed, run in one.runs.items()} for one in (cell, control))
+    return statistics.compare(ours, theirs, None, cell.metric.better) if cell.metric else None
 
 
 def distinct(effects: Iterable[Effect]) -> list[Effect]:
@@ -124,10 +117,10 @@ def count(effects: Iterable[Effect]) -> dict[str, int]:
 
 
 def is_control(cell: Cell) -> bool:
-    """Whether nothing that the training showed decided what was pruned: random scores, random pruning."""
+    """Whether no loss decided what was pruned: random scores or pruning, time since last trained."""
     pruner = next(iter(cell.runs.values())).config["pruner"] if cell.runs else {}
     at_random = pruner.get("_target_") in ("random", "static_random") or pruner.get("prune") == "random"
-    return at_random or _scorer(cell) == "random"
+    return at_random or _scorer(cell) in CONTROLS
 
 
 def _alike(cell: Cell, control: Cell) -> bool:

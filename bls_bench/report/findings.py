@@ -5,7 +5,8 @@ from __future__ import annotations
 from bls_bench.experiments.spec import Table
 from bls_bench.report import effects, numbers, spectra
 from bls_bench.report.cells import Cells
-from bls_bench.report.effects import BETTER, LOSSLESS, OPEN, WORSE, Effect
+from bls_bench.report.effects import Effect
+from bls_bench.report.statistics import BETTER, LOSSLESS, OPEN, WORSE
 
 
 def of_cells(table: Table, cells: Cells) -> str:
@@ -18,13 +19,14 @@ def of_cells(table: Table, cells: Cells) -> str:
         told = ", ".join(f"{numbers.signed(value)} at {label}" for label, value in known.items())
         return f"Rank correlation of scores and losses: {told}." if known else "No correlation is known."
     sentences = [_beside_full(effects.against_full(table, cells))]
-    scored = effects.against_random(table, cells)
-    if scored:
-        found = effects.count(scored)
-        sentences.append(
-            f"Beside random scores under the same pruner: {found[BETTER]} better, {found[WORSE]} worse, "
-            f"{found[OPEN]} open."
-        )
+    for against, name in ((effects.against_random, "random"), (effects.against_stale, "stale")):
+        scored = against(table, cells)
+        if scored:
+            found = effects.count(scored)
+            sentences.append(
+                f"Beside {name} scores under the same pruner: {found[BETTER]} better, {found[WORSE]} worse, "
+                f"{found[OPEN]} open."
+            )
     return " ".join(sentences)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from statistics import median
 
@@ -9,9 +10,10 @@ from matplotlib.figure import Figure
 
 from bls_bench.experiments.spec import Table
 from bls_bench.report import effects, findings, forest
-from bls_bench.report.effects import BETTER, LOSSLESS, OPEN, WORSE, Effect
+from bls_bench.report.effects import Effect
 from bls_bench.report.render import escaped
 from bls_bench.report.section import Section
+from bls_bench.report.statistics import BETTER, LOSSLESS, OPEN, WORSE
 
 # The table that the figure shows, which has controls at every scale, and the row that sentences tell of.
 TABLE, METHOD = "table8", "InfoBatch + BLS"
@@ -66,8 +68,8 @@ def _matters(random: list[Effect]) -> str:
         found = effects.count(own)
         told.append(f"`{name}` {found[BETTER]} better and {found[WORSE]} worse of {len(own)}")
     return (
-        f"Beside random scores under the same pruner at the same pruned %: {', '.join(told)} (chance alone "
-        "gives one in forty each way); the rest are open"
+        f"Beside random scores under the same pruner at the same pruned %: {', '.join(told)}; "
+        "the rest are open"
     )
 
 
@@ -116,14 +118,14 @@ def _saves(full: list[Effect], sections: Sequence[Section]) -> str:
 
 def _open(every: list[Effect]) -> str:
     undecided = [one for one in every if one.outcome == OPEN]
-    needed = [one.seeds_needed for one in undecided if one.seeds_needed is not None]
+    needed = [one.found.seeds_needed for one in undecided if one.found.seeds_needed is not None]
     if not needed:
         return f"{len(undecided)} of {len(every)} comparisons."
     had = sorted({one.found.n for one in undecided})
     return (
         f"{len(undecided)} of {len(every)} comparisons, which had {' or '.join(map(str, had))} seeds; to "
-        f"tell a difference of the margin half of them need more than {int(median(needed))} (80% power at "
-        "5%, by the normal approximation with the spread that was measured)."
+        f"be shown lossless half of those with a margin would take {math.ceil(median(needed))} or more (80% "
+        "power, with the spread that was measured and were there no difference)."
     )
 
 

@@ -19,7 +19,9 @@ LEGEND = (
     '"but" for what papers print otherwise; Difference: ours less it.',
     "Against full data: mean of the differences at equal seeds with its 95% t interval.",
     "Verdict: lossless if two one-sided tests put that within the margin (p < 0.05); if not, worse or better "
-    "if the interval lies on one side of zero; else, and always below 3 seeds, not enough seeds.",
+    "if it differs from zero (p < 0.05 by Holm's correction over the table); else, and always below 3 seeds, "
+    "not enough seeds; in brackets how many would show it lossless with 80% power, with the spread that was "
+    "measured and were there no difference.",
     "Time saved: of the CPU seconds of training, selection and scoring runs; left out unless all runs have "
     "them, of one kind of machine, and full data takes at least 10.",
     "Score~loss: rank correlation of the scores used with the losses then seen, mean over the last half; "
@@ -208,4 +210,6 @@ def _line(cell: Cell, metric: Metric | None) -> dict[str, Any]:
         "time_saved_percent": cell.saving,
         "published_time_saved_percent": cell.saving_published,
         "score_loss_correlation": cell.correlation,
+        "p_zero_holm": versus and versus.p_zero,
+        "seeds_needed": versus and versus.seeds_needed,
     }

@@ -27,7 +27,8 @@ def readme(sections: Sequence[Section], problems: Sequence[str]) -> str:
             *(f"{number}. {sentence}" for number, sentence in enumerate(told, start=1)),
             "",
             "Brackets are 95% t intervals of the differences at equal seeds. A training that stands in "
-            "several tables counts once. The counts are not corrected for how many there are. "
+            "several tables counts once. Better and worse are corrected by Holm's method within "
+            "each table, and the counts over all tables for nothing more. "
             "`make tables` computes all of this from the archives in this folder.",
             "",
         ]

@@ -3,12 +3,11 @@
 import itertools
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from bls_bench.experiments import spec
 from bls_bench.records.archive import Archive
-from bls_bench.report import cells, effects, forest, overview
+from bls_bench.report import cells, effects, findings, forest, overview
 from bls_bench.report.compact import compact
 from bls_bench.report.runs import Runs
 from bls_bench.report.section import Block, of_runs
@@ -74,12 +73,32 @@ def test_controls_are_what_looks_at_no_sample(build):
     assert [effects.is_control(cell) for cell in built["ResNet-18"]] == [False, False, False, True]
 
 
-def test_the_seeds_needed_reach_the_power_that_is_told(build):
-    (one,) = effects.against_full(*build({FULL: [78] * 4, METHOD: [78.6, 77.4, 78.6, 77.4]}))
-    deviation, margin, seeds = np.std([0.6, -0.6, 0.6, -0.6], ddof=1), 0.5, one.seeds_needed
-    draws = np.random.default_rng(0).normal(margin, deviation, (4000, seeds)).mean(1)
-    found = np.abs(draws) > 1.96 * deviation / np.sqrt(seeds)
-    assert found.mean() == pytest.approx(0.8, abs=0.03)
+def test_losses_of_samples_stand_beside_random_scores_that_weigh_them_and_others_beside_plain_ones(build):
+    rows = {FULL: [78] * 3, METHOD: [79.0, 79.1, 79.2], RANDOM: [77.0, 77.2, 77.1], "BLS": [70.0, 70.2, 70.1]}
+    scorers = {METHOD: "per_sample", RANDOM: "random_per_sample", "BLS": "random"}
+    (found,) = effects.against_random(*build(rows, scorers=scorers))
+    assert (found.cell.row.label, found.found.difference) == (METHOD, pytest.approx(2.0))
+    (found,) = effects.against_random(*build(rows, scorers=scorers | {METHOD: "bls"}))
+    assert found.found.difference == pytest.approx(9.0)
+
+
+def test_stale_scores_are_a_control_of_their_own(build):
+    rows = {FULL: [78] * 3, METHOD: [79.0, 79.1, 79.2], RANDOM: [77.0, 77.2, 77.1]}
+    table, built = build(rows, scorers={RANDOM: "stale"})
+    (found,) = effects.against_stale(table, built)
+    assert (found.cell.row.label, found.found.difference) == (METHOD, pytest.approx(2.0))
+    assert effects.against_random(table, built) == []
+    assert effects.is_control(built["ResNet-18"][3])
+    assert "Beside stale scores under the same pruner: 1 better" in findings.of_cells(table, built)
+
+
+def test_the_comparisons_of_a_table_are_one_family(build):
+    method = [77.0, 76.8, 77.05]  # p of 0.0057
+    alone = effects.against_full(*build({FULL: [78.0] * 3, METHOD: method}))
+    others = {"BLS": [80.0, 76.0, 78.0], RANDOM: [76.0, 80.0, 77.0]}
+    among = effects.against_full(*build({FULL: [78.0] * 3, METHOD: method} | others))
+    assert among[0].found.p_zero == pytest.approx(3 * alone[0].found.p_zero)
+    assert among[0].interval == alone[0].interval
 
 
 def test_trainings_that_are_alike_count_once_with_the_most_seeds(build):

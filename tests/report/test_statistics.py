@@ -1,13 +1,15 @@
 """The statistics, against scipy and as laws."""
 
 import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from bls_bench.report.statistics import compare, spread, verdict
+from bls_bench.report.statistics import compare, corrected, power, seeds_for, spread
 
 FULL = dict(enumerate([78.1, 78.4, 78.0, 78.3, 78.2]))
 accuracies = st.lists(st.floats(0, 100), min_size=3, max_size=8)
@@ -94,8 +96,61 @@ def test_only_common_seeds_are_paired():
     assert math.isclose(found.difference, -0.1, abs_tol=1e-9)
 
 
-def test_no_interval_no_verdict():
-    assert verdict(9, None, None, None, "higher") == "not enough seeds"
+@pytest.mark.parametrize(("deviation", "seeds"), [(0.6, 14), (0.8, 24), (0.02, 3)])
+def test_the_seeds_for_a_margin_of_half_a_point(deviation, seeds):
+    assert seeds_for(deviation / 0.5) == seeds
+    assert power(seeds, deviation / 0.5) >= 0.8
+    assert seeds == 3 or power(seeds - 1, deviation / 0.5) < 0.8
+
+
+def test_the_power_is_that_of_simulated_tests():
+    draws = np.random.default_rng(0).normal(0, 1.2, (20000, 14))
+    error = draws.std(1, ddof=1) / np.sqrt(14)
+    lossless = np.abs(draws.mean(1)) + stats.t.ppf(0.95, 13) * error < 1
+    assert power(14, 1.2) == pytest.approx(lossless.mean(), abs=4 * np.sqrt(0.16 / 20000))
+
+
+def test_not_enough_seeds_says_how_many_would_do():
+    found = compare(shifted(2.0, -1.0, 1.0, -1.0, 0.5), FULL, 0.5, "higher")
+    assert found.told == f"not enough seeds (about {seeds_for(found.deviation / 0.5)})"
+    assert compare(shifted(0.25, 0.25, 0.25), FULL, 0.5, "higher").told == "not enough seeds"
+    assert compare(shifted(-1.0, -1.2, -0.9, -1.1, -1.3), FULL, 0.5, "higher").told == "worse"
+    assert compare(shifted(2.0, -1.0, 1.0), FULL, None, "higher").told == ""
+    # Enough by their spread, were there no difference; but there is one.
+    near = dict(enumerate(0.42 + 0.4 * np.sin(np.arange(40.0) * 2)))
+    known = replace(compare(near, dict.fromkeys(near, 0.0), 0.5, "higher"), p_zero=0.2, p_equivalent=0.1)
+    assert known.told == "not enough seeds"
+
+
+def plain_holm(values):
+    """Go from the smallest p on; reject while p times how many are left is small, and no more after that."""
+    left, rejected = list(values), set()
+    while left:
+        smallest = min(left)
+        if smallest * len(left) >= 0.05:
+            break
+        rejected.add(smallest)
+        left.remove(smallest)
+    return [value in rejected for value in values]
+
+
+@given(st.lists(st.floats(1e-6, 1), max_size=12, unique=True))
+def test_a_family_is_corrected_as_by_a_plain_holm(values):
+    one = compare(shifted(2.0, -1.0, 1.0, -1.0, 0.5), FULL, 0.5, "higher")
+    family = [None, *(replace(one, p_zero=p) for p in values), replace(one, n=2), replace(one, p_zero=None)]
+    found = corrected(family)
+    assert [one.p_zero < 0.05 for one in found[1:-2]] == plain_holm(values)
+    assert (found[0], found[-2:]) == (family[0], family[-2:])
+
+
+def test_a_table_of_what_is_alike_calls_anything_better_or_worse_in_one_of_twenty_at_most():
+    rng, tables, called = np.random.default_rng(0), 300, 0
+    for _ in range(tables):
+        full = dict(enumerate(rng.normal(78, 1, 5)))
+        rows = [dict(enumerate(rng.normal(78, 1, 5))) for _ in range(20)]
+        found = corrected([compare(row, full, 0.5, "higher") for row in rows])
+        called += any(one.outcome in ("better", "worse") for one in found)
+    assert called / tables <= 0.05
 
 
 OPPOSITE = {"better": "worse", "worse": "better"}
