@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bls_bench.experiments.spec import Table
 from bls_bench.report import numbers, statistics
 from bls_bench.report.cells import Cell, Cells
-from bls_bench.report.statistics import OUTCOMES, Comparison
+from bls_bench.report.statistics import BETTER, MIN_SEEDS, OUTCOMES, WORSE, Comparison
 
 # Points of pruned % by which a method and its random scores may differ to be set beside each other.
 ALIKE = 1.0
@@ -34,6 +34,13 @@ class Effect:
         """The 95% interval of the difference; None below two seeds."""
         low, high = self.found.low, self.found.high
         return None if low is None or high is None else (low, high)
+
+    @property
+    def side(self) -> str | None:
+        """On which side of zero its interval lies; None where it holds zero."""
+        if self.interval is None or self.interval[0] <= 0 <= self.interval[1]:
+            return None
+        return BETTER if (self.found.difference > 0) == (self.found.better == "higher") else WORSE
 
     @property
     def told(self) -> str:
@@ -114,6 +121,15 @@ def count(effects: Iterable[Effect]) -> dict[str, int]:
     """Return how many effects there are of each outcome."""
     outcomes = [effect.outcome for effect in effects]
     return {outcome: outcomes.count(outcome) for outcome in OUTCOMES}
+
+
+def one_by_one(effects: Iterable[Effect]) -> dict[str, int]:
+    """Return how many 95% intervals, from three seeds on, lie on the better and the worse side of zero.
+
+    Not corrected: chance alone puts one in forty on each side.
+    """
+    sides = [effect.side for effect in effects if effect.found.n >= MIN_SEEDS]
+    return {side: sides.count(side) for side in (BETTER, WORSE)}
 
 
 def is_control(cell: Cell) -> bool:

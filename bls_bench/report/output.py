@@ -7,8 +7,9 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from bls_bench.experiments import manifest, spec
+from bls_bench.experiments import scores as grid
 from bls_bench.experiments.spec import Table
-from bls_bench.report import cells, overhead, overview, page, render, section, table_page
+from bls_bench.report import cells, overhead, overview, page, render, scores, section, table_page
 from bls_bench.report.runs import Runs
 from bls_bench.report.section import Section
 from bls_bench.system.errors import InputError
@@ -29,7 +30,7 @@ def render_all(results: Path, wanted: Iterable[Table]) -> list[str]:
             missing.append(f"{table.stem}: nothing run yet, try {table.command}")
     results.mkdir(parents=True, exist_ok=True)
     _draw(results, overview.STEM, overview.figure(sections))
-    (results / "README.md").write_text(table_page.readme(sections, problems))
+    (results / "README.md").write_text(table_page.readme(sections, problems, matters(results)))
     (results / "report.html").write_text(page.html(sections, problems))
     return problems + missing
 
@@ -49,6 +50,12 @@ def read(results: Path) -> tuple[list[Section], list[str]]:
         if shown.empty:
             problems.append(f"{table.stem}: no finished run in {results / table.scale}")
     return sections, problems + [problem for runs in archives.values() for problem in runs.problems]
+
+
+def matters(results: Path) -> str:
+    """Return what `scores-matter` found, in a sentence; empty where too little of it was run."""
+    measured, _ = scores.read(results)
+    return scores.finding(grid.load(), measured)
 
 
 def _made(results: Path) -> list[Table]:

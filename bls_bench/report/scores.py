@@ -47,8 +47,7 @@ class Measured:
 
 def render(grid: Grid, results: Path) -> list[str]:
     """Write table and figure into the results folder; returns a line for each damaged line of the records."""
-    lines, problems = cells.read(results / "scores" / "cells.jsonl")
-    measured = Measured(lines)
+    measured, problems = read(results)
     for folder in ("tables", "figures"):
         (results / folder).mkdir(parents=True, exist_ok=True)
     (results / "tables" / f"{NAME}.md").write_text(markdown(grid, measured))
@@ -57,6 +56,12 @@ def render(grid: Grid, results: Path) -> list[str]:
     figure.savefig(results / "figures" / f"{NAME}.pdf", metadata={"CreationDate": None})
     plt.close(figure)
     return problems
+
+
+def read(results: Path) -> tuple[Measured, list[str]]:
+    """Return what was measured, and a line for each damaged line of the records."""
+    lines, problems = cells.read(results / "scores" / "cells.jsonl")
+    return Measured(lines), problems
 
 
 def blocks(grid: Grid) -> dict[Block, list[Cell]]:
@@ -85,6 +90,25 @@ def markdown(grid: Grid, measured: Measured) -> str:
     if levels := _levels(grid, measured):
         parts += ["## Without scores", levels]
     return "\n\n".join(parts) + "\n"
+
+
+def finding(grid: Grid, measured: Measured) -> str:
+    """Return the effects of three kinds of scores in the first setting that was run, in a sentence."""
+    for cell in blocks(grid)[MODEL, PRUNER, RATE]:
+        wanted = {name: cell._replace(scorer=name) for name in ("per_sample", "kalman", "bls7")}
+        effects = {name: measured.effect(one, grid.control(one)) for name, one in wanted.items()}
+        told = [
+            f"{grid.label('scorers', name)} {one.difference:+.2f} [{one.low:+.2f}, {one.high:+.2f}] (n={one.n})"
+            for name, one in effects.items()
+            if one and one.low is not None
+        ]
+        if len(told) == len(wanted):
+            return (
+                f"Points of balanced accuracy over random scores, {grid.label('settings', cell.setting)}, "
+                f"{grid.label('pruners', PRUNER)}, {RATE}% pruned, {grid.label('models', MODEL)}: "
+                f"{', '.join(told)}."
+            )
+    return ""
 
 
 def _effects(grid: Grid, measured: Measured, found: Sequence[Cell]) -> str:

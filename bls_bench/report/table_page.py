@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bls_bench.report import overview
+from bls_bench.report import overview, scores
 from bls_bench.report.render import markdown
 from bls_bench.report.section import Section
 
 
-def readme(sections: Sequence[Section], problems: Sequence[str]) -> str:
-    """Return results/README.md."""
+def readme(sections: Sequence[Section], problems: Sequence[str], matters: str) -> str:
+    """Return results/README.md. matters: what `scores-matter` found, empty where it was not run."""
     lines = ["# Results", ""]
     if any(section.table.name == overview.TABLE and section.forest for section in sections):
         lines += [
@@ -30,6 +30,16 @@ def readme(sections: Sequence[Section], problems: Sequence[str]) -> str:
             "several tables counts once. Better and worse are corrected by Holm's method within "
             "each table, and the counts over all tables for nothing more. "
             "`make tables` computes all of this from the archives in this folder.",
+            "",
+        ]
+    if matters:
+        lines += [
+            "## When scores matter",
+            "",
+            f"![Effect over random scores](figures/{scores.NAME}.png)",
+            "",
+            f"{matters} Brackets are 95% t intervals at equal seeds. All of it: "
+            f"[when scores matter](tables/{scores.NAME}.md), `make scores-matter`.",
             "",
         ]
     lines += [

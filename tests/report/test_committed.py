@@ -33,7 +33,7 @@ def test_they_render_to_the_same_bytes(read):
 
 
 def test_so_does_the_page(read):
-    assert (RESULTS / "README.md").read_text() == table_page.readme(*read)
+    assert (RESULTS / "README.md").read_text() == table_page.readme(*read, output.matters(RESULTS))
 
 
 def test_every_figure_is_there(read):

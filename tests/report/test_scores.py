@@ -54,6 +54,14 @@ def test_effects_are_paired_by_seed():
     assert scores.share_of_ceiling(GRID, measured, CELL) == pytest.approx(fmean(differences) / 10)
 
 
+def test_the_finding_tells_three_scores_with_their_intervals():
+    bls = CellLine(**{**vars(lines()[2]), "key": "bls7", "cell": CELL._replace(scorer="bls7").names})
+    told = scores.finding(GRID, scores.Measured([*lines(), bls]))
+    assert "Selective-Backprop, 50% pruned, MLP" in told
+    assert "Kalman +4.67 [+3.23, +6.10] (n=3), BLS 0.7 +4.67" in told
+    assert scores.finding(GRID, scores.Measured(lines())) == ""
+
+
 def test_lines_of_an_older_key_do_not_count():
     newer = CellLine(**{**vars(lines()[2]), "key": "newer", "values": {"balanced_accuracy": [1.0, 1.0, 1.0]}})
     assert scores.Measured([*lines(), newer]).values(CELL) == {0: 1.0, 1: 1.0, 2: 1.0}
