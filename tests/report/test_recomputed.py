@@ -5,6 +5,7 @@ From the lines of the archives, with json and statistics alone: nothing here is 
 
 import csv
 import json
+import re
 from functools import cache
 from pathlib import Path
 from statistics import fmean, stdev
@@ -78,3 +79,96 @@ def test_cells_are_what_the_archive_says(stem, column, row):
     assert float(line[name]) == pytest.approx(fmean(ours.values()), abs=1e-6)
     assert float(line[f"{name}_std"]) == pytest.approx(stdev(ours.values()), abs=1e-6)
     assert (int(line["n"]), int(line["pairs"])) == (len(ours), n)
+
+
+def scored(setting, scorer, name="balanced_accuracy"):
+    """What `scores-matter` measured by seed: Selective-Backprop at 50%, MLP, as of the last line of the cell."""
+    wanted = {
+        "setting": setting,
+        "model": "mlp",
+        "pruner": "selective_backprop",
+        "rate": "50",
+        "scorer": scorer,
+    }
+    found = map(json.loads, (RESULTS / "scores" / "cells.jsonl").read_text().splitlines())
+    line = [one for one in found if one["cell"] == wanted][-1]
+    return {seed: value for seed, value in zip(line["seeds"], line["values"][name], strict=True) if seed < 40}
+
+
+def correlation(key):
+    """Score~loss over the last half of a run."""
+    column = lines("digits", "epochs.jsonl")[key]["curves"]["score_loss_spearman"]
+    return fmean(value for value in column[len(column) // 2 :] if value is not None)
+
+
+def correlations(name):
+    """Of BLS and of random scores, by seed: score~loss, mean over five cells of tables 8 and 2."""
+    wide = [("table8.digits", column, f"{name} + BLS") for column in ("ResNet-18", "ResNet-50")]
+    wide += [("table2.digits", f"CIFAR-100 {rate}%", f"BLS-{name}") for rate in (30, 50, 70)]
+    rows = [
+        [keys(stem)[column, row] for stem, column, row in wide],
+        [keys(stem)[column, f"Control: {name}, random scores"] for stem, column, _ in wide],
+    ]
+    return [{seed: fmean(correlation(runs[seed]) for runs in cells) for seed in "01234"} for cells in rows]
+
+
+def saved(stem, column, row):
+    """Percent of full data's CPU seconds by seed, of the row and of nothing pruned."""
+    runs = lines("digits", "runs.jsonl")
+    own, full = (keys(stem)[column, label] for label in (row, "Full"))
+    seconds = [{seed: runs[of[seed]]["result"]["cpu_seconds"] for seed in "012"} for of in (own, full)]
+    return {seed: 100 * (1 - seconds[0][seed] / seconds[1][seed]) for seed in "012"}, dict.fromkeys("012", 0.0)
+
+
+def pair(stem, column, row, other, seeds):
+    return values(stem, column, row, seeds), values(stem, column, other, seeds)
+
+
+def beside_random(setting, scorer):
+    return scored(setting, scorer), scored(setting, "random")
+
+
+DDPM, COCO = "CIFAR-10 DDPM", "COCO detection"
+RANDOM = "Control: InfoBatch, random scores"
+FINDINGS = {
+    "table8 InfoBatch": (2, lambda: pair("table8.digits", "ResNet-18", "InfoBatch + BLS", "Full", 5)),
+    "table8 random": (2, lambda: pair("table8.digits", "ResNet-18", "InfoBatch + BLS", RANDOM, 5)),
+    "table8 small": (2, lambda: pair("table8.small", "ResNet-18", "InfoBatch + BLS", "Full", 3)),
+    "table2 random": (2, lambda: pair("table2.digits", "CIFAR-100 30%", "Random* (dynamic)", "Full", 5)),
+    "ddpm": (2, lambda: pair("table5.digits", DDPM, "BLS-InfoBatch", "Full", 3)),
+    "ddpm time": (1, lambda: saved("table5.digits", DDPM, "BLS-InfoBatch")),
+    "detection": (2, lambda: pair("table7.digits", COCO, "BLS-InfoBatch", "Full", 3)),
+    "detection time": (1, lambda: saved("table7.digits", COCO, "BLS-InfoBatch")),
+    "InfoBatch score~loss": (4, lambda: correlations("InfoBatch")),
+    "SeTa score~loss": (4, lambda: correlations("SeTa")),
+    "clock": (3, lambda: (scored("tail50", "bls7", "score_absence"), dict.fromkeys(range(40), 0.0))),
+} | {
+    f"{setting} {scorer}": (2, lambda setting=setting, scorer=scorer: beside_random(setting, scorer))
+    for setting, scorers in (
+        ("tail50", ("per_sample", "kalman", "bls7", "stale", "rarity")),
+        ("duplicates", ("per_sample", "kalman", "bls7", "stale", "rarity")),
+        ("cluster", ("per_sample", "kalman", "bls5")),
+    )
+    for scorer in scorers
+} | {
+    f"{setting} over the clock": (2, lambda setting=setting: (scored(setting, "bls7"), scored(setting, "stale")))
+    for setting in ("tail50", "duplicates")
+}
+
+
+@pytest.mark.parametrize("name", FINDINGS)
+def test_the_findings_tell_what_the_records_say(name):
+    digits, measured = FINDINGS[name]
+    mean, low, high, n = interval(*measured())
+    told = f"{mean:+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}] (n={n})"
+    assert told in (ROOT / "docs" / "findings.md").read_text(), told
+
+
+def test_every_interval_of_the_findings_is_recomputed():
+    told = {
+        "{1:+.{0}f} [{2:+.{0}f}, {3:+.{0}f}] (n={4})".format(digits, *interval(*measured()))
+        for digits, measured in FINDINGS.values()
+    }
+    text = (ROOT / "docs" / "findings.md").read_text()
+    written = set(re.findall(r"[+-][\d.]+ \[[+-][\d.]+, [+-][\d.]+\] \(n=\d+\)", text))
+    assert written == told
