@@ -25,8 +25,8 @@ class Cell:
     metric: what its column's runs are judged by, None where none is finished. runs: the finished ones by
     seed. seeds: those that the cell was asked for. margin: of the verdict. versus: the comparison with
     full-data training, None for that itself. saving: percent of its CPU seconds that was saved over
-    the seeds that both have, None where they are not known, too short or of different machines; saving_published: the
-    same of the hours that the paper prints, None where it prints none.
+    the seeds that both have, None where they are not known, too short or of different machines;
+    saving_published: the same of the hours that the paper prints, None where it prints none.
     elsewhere: what papers print of the same thing that differs from `published`.
     """
 

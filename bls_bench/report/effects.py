@@ -85,7 +85,7 @@ def against_stale(table: Table, cells: Cells) -> list[Effect]:
 
 
 def _against(table: Table, cells: Cells, *names: str) -> list[Effect]:
-    """Set losses of samples beside the first of the controls that their column has, others beside the last."""
+    """Set losses of samples beside the first control that their column has, others beside the last."""
     pairs = []
     for column in cells.values():
         controls = {(_setting(cell, "seed", "scorer"), _scorer(cell)): cell for cell in column}

@@ -52,8 +52,8 @@ def _pays(full: list[Effect]) -> str:
     found, single = effects.count(full), effects.one_by_one(full)
     return (
         f"Of {len(full)} comparisons with full data {found[BETTER]} are better, {found[LOSSLESS]} lossless, "
-        f"{found[WORSE]} worse, and in {found[OPEN]} the seeds decide nothing; one by one, without correction, "
-        f"{single[WORSE]} intervals lie on the worse side of zero and {single[BETTER]} on the better, where "
+        f"{found[WORSE]} worse, and in {found[OPEN]} the seeds decide nothing; one by one, not "
+        f"corrected, {single[WORSE]} intervals lie on the worse side of zero and {single[BETTER]} on the better, where "
         "chance alone gives one in forty each"
     )
 
@@ -126,7 +126,7 @@ def _open(every: list[Effect]) -> str:
     had = sorted({one.found.n for one in undecided})
     return (
         f"{len(undecided)} of {len(every)} comparisons, which had {' or '.join(map(str, had))} seeds; to "
-        f"be shown lossless half of those with a margin would take {math.ceil(median(needed))} or more (80% "
+        f"be shown lossless half of those whose interval holds zero would take {math.ceil(median(needed))} or more (80% "
         "power, with the spread that was measured and were there no difference)."
     )
 

@@ -98,7 +98,8 @@ def finding(grid: Grid, measured: Measured) -> str:
         wanted = {name: cell._replace(scorer=name) for name in ("per_sample", "kalman", "bls7")}
         effects = {name: measured.effect(one, grid.control(one)) for name, one in wanted.items()}
         told = [
-            f"{grid.label('scorers', name)} {one.difference:+.2f} [{one.low:+.2f}, {one.high:+.2f}] (n={one.n})"
+            f"{grid.label('scorers', name)} {one.difference:+.2f} "
+            f"[{one.low:+.2f}, {one.high:+.2f}] (n={one.n})"
             for name, one in effects.items()
             if one and one.low is not None
         ]

@@ -81,12 +81,16 @@ class Comparison:
 
     @property
     def seeds_needed(self) -> int | None:
-        """How many seeds would do, see `seeds_for`; None where it is decided or unknown, or there are as many.
+        """How many seeds would do were there no difference, see `seeds_for`.
 
-        There may be as many and nothing shown, as where the true difference is not zero.
+        None where it is decided or unknown, where the interval leaves out zero, and where there are as many
+        seeds and yet nothing is shown.
         """
-        known = self.n >= MIN_SEEDS and self.p_zero is not None
-        if not known or self.verdict != UNDECIDED or self.deviation is None or self.margin is None:
+        if self.n < MIN_SEEDS or self.p_zero is None or self.verdict != UNDECIDED:
+            return None
+        if self.low is None or self.high is None or not self.low <= 0 <= self.high:
+            return None
+        if self.deviation is None or self.margin is None:
             return None
         needed = seeds_for(self.deviation / self.margin)
         return needed if needed > self.n else None

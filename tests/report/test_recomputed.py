@@ -82,7 +82,7 @@ def test_cells_are_what_the_archive_says(stem, column, row):
 
 
 def scored(setting, scorer, name="balanced_accuracy"):
-    """What `scores-matter` measured by seed: Selective-Backprop at 50%, MLP, as of the last line of the cell."""
+    """What `scores-matter` measured by seed with Selective-Backprop at 50% and an MLP."""
     wanted = {
         "setting": setting,
         "model": "mlp",
@@ -117,7 +117,9 @@ def saved(stem, column, row):
     runs = lines("digits", "runs.jsonl")
     own, full = (keys(stem)[column, label] for label in (row, "Full"))
     seconds = [{seed: runs[of[seed]]["result"]["cpu_seconds"] for seed in "012"} for of in (own, full)]
-    return {seed: 100 * (1 - seconds[0][seed] / seconds[1][seed]) for seed in "012"}, dict.fromkeys("012", 0.0)
+    return {seed: 100 * (1 - seconds[0][seed] / seconds[1][seed]) for seed in "012"}, dict.fromkeys(
+        "012", 0.0
+    )
 
 
 def pair(stem, column, row, other, seeds):
@@ -130,30 +132,37 @@ def beside_random(setting, scorer):
 
 DDPM, COCO = "CIFAR-10 DDPM", "COCO detection"
 RANDOM = "Control: InfoBatch, random scores"
-FINDINGS = {
-    "table8 InfoBatch": (2, lambda: pair("table8.digits", "ResNet-18", "InfoBatch + BLS", "Full", 5)),
-    "table8 random": (2, lambda: pair("table8.digits", "ResNet-18", "InfoBatch + BLS", RANDOM, 5)),
-    "table8 small": (2, lambda: pair("table8.small", "ResNet-18", "InfoBatch + BLS", "Full", 3)),
-    "table2 random": (2, lambda: pair("table2.digits", "CIFAR-100 30%", "Random* (dynamic)", "Full", 5)),
-    "ddpm": (2, lambda: pair("table5.digits", DDPM, "BLS-InfoBatch", "Full", 3)),
-    "ddpm time": (1, lambda: saved("table5.digits", DDPM, "BLS-InfoBatch")),
-    "detection": (2, lambda: pair("table7.digits", COCO, "BLS-InfoBatch", "Full", 3)),
-    "detection time": (1, lambda: saved("table7.digits", COCO, "BLS-InfoBatch")),
-    "InfoBatch score~loss": (4, lambda: correlations("InfoBatch")),
-    "SeTa score~loss": (4, lambda: correlations("SeTa")),
-    "clock": (3, lambda: (scored("tail50", "bls7", "score_absence"), dict.fromkeys(range(40), 0.0))),
-} | {
-    f"{setting} {scorer}": (2, lambda setting=setting, scorer=scorer: beside_random(setting, scorer))
-    for setting, scorers in (
-        ("tail50", ("per_sample", "kalman", "bls7", "stale", "rarity")),
-        ("duplicates", ("per_sample", "kalman", "bls7", "stale", "rarity")),
-        ("cluster", ("per_sample", "kalman", "bls5")),
-    )
-    for scorer in scorers
-} | {
-    f"{setting} over the clock": (2, lambda setting=setting: (scored(setting, "bls7"), scored(setting, "stale")))
-    for setting in ("tail50", "duplicates")
-}
+FINDINGS = (
+    {
+        "table8 InfoBatch": (2, lambda: pair("table8.digits", "ResNet-18", "InfoBatch + BLS", "Full", 5)),
+        "table8 random": (2, lambda: pair("table8.digits", "ResNet-18", "InfoBatch + BLS", RANDOM, 5)),
+        "table8 small": (2, lambda: pair("table8.small", "ResNet-18", "InfoBatch + BLS", "Full", 3)),
+        "table2 random": (2, lambda: pair("table2.digits", "CIFAR-100 30%", "Random* (dynamic)", "Full", 5)),
+        "ddpm": (2, lambda: pair("table5.digits", DDPM, "BLS-InfoBatch", "Full", 3)),
+        "ddpm time": (1, lambda: saved("table5.digits", DDPM, "BLS-InfoBatch")),
+        "detection": (2, lambda: pair("table7.digits", COCO, "BLS-InfoBatch", "Full", 3)),
+        "detection time": (1, lambda: saved("table7.digits", COCO, "BLS-InfoBatch")),
+        "InfoBatch score~loss": (4, lambda: correlations("InfoBatch")),
+        "SeTa score~loss": (4, lambda: correlations("SeTa")),
+        "clock": (3, lambda: (scored("tail50", "bls7", "score_absence"), dict.fromkeys(range(40), 0.0))),
+    }
+    | {
+        f"{setting} {scorer}": (2, lambda setting=setting, scorer=scorer: beside_random(setting, scorer))
+        for setting, scorers in (
+            ("tail50", ("per_sample", "kalman", "bls7", "stale", "rarity")),
+            ("duplicates", ("per_sample", "kalman", "bls7", "stale", "rarity")),
+            ("cluster", ("per_sample", "kalman", "bls5")),
+        )
+        for scorer in scorers
+    }
+    | {
+        f"{setting} over the clock": (
+            2,
+            lambda setting=setting: (scored(setting, "bls7"), scored(setting, "stale")),
+        )
+        for setting in ("tail50", "duplicates")
+    }
+)
 
 
 @pytest.mark.parametrize("name", FINDINGS)

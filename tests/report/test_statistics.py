@@ -116,9 +116,11 @@ def test_not_enough_seeds_says_how_many_would_do():
     assert compare(shifted(0.25, 0.25, 0.25), FULL, 0.5, "higher").told == "not enough seeds"
     assert compare(shifted(-1.0, -1.2, -0.9, -1.1, -1.3), FULL, 0.5, "higher").told == "worse"
     assert compare(shifted(2.0, -1.0, 1.0), FULL, None, "higher").told == ""
+    apart = replace(compare(shifted(-2.0, -1.2, -0.9, -1.1, -1.3), FULL, 0.5, "higher"), p_zero=0.2)
+    assert apart.told == "not enough seeds"  # by the correction alone
     # Enough by their spread, were there no difference; but there is one.
-    near = dict(enumerate(0.42 + 0.4 * np.sin(np.arange(40.0) * 2)))
-    known = replace(compare(near, dict.fromkeys(near, 0.0), 0.5, "higher"), p_zero=0.2, p_equivalent=0.1)
+    near = dict(enumerate(0.05 + 0.4 * np.sin(np.arange(40.0) * 2)))
+    known = replace(compare(near, dict.fromkeys(near, 0.0), 0.5, "higher"), p_equivalent=0.1)
     assert known.told == "not enough seeds"
 
 
