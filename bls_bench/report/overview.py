@@ -126,8 +126,9 @@ def _open(every: list[Effect]) -> str:
     had = sorted({one.found.n for one in undecided})
     return (
         f"{len(undecided)} of {len(every)} comparisons, which had {' or '.join(map(str, had))} seeds; to "
-        f"be shown lossless half of those whose interval holds zero would take {math.ceil(median(needed))} or more (80% "
-        "power, with the spread that was measured and were there no difference)."
+        "be shown lossless half of those whose interval holds zero would take "
+        f"{math.ceil(median(needed))} or more (80% power, with the spread that was measured "
+        "and were there no difference)."
     )
 
 
