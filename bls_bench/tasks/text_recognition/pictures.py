@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
+import numpy as np
+
 from bls_bench.data.base import Data
 from bls_bench.data.columns import Ragged
 from bls_bench.data.decoding import decode
@@ -102,9 +104,12 @@ class WordPictures(PictureFiles):
         if found and process_rank()[0] == 0:
             of = f"of {len(lengths) + empty + long} words in {', '.join(names)}"
             print(f"dataset: {of} {' and '.join(found)}: left out")
-        starts = torch.cat([torch.zeros(1, dtype=torch.int64), torch.tensor(lengths).cumsum(0)])
-        words = Ragged(torch.tensor(letters), starts)
-        return WordReader(sources, torch.tensor(sets), torch.tensor(places), words, self.height, self.width)
+        # By way of numpy, which keeps their types: torch.tensor would take eight bytes for each letter.
+        values, counts, owners, at = (
+            torch.from_numpy(np.array(column)) for column in (letters, lengths, sets, places)
+        )
+        words = Ragged(values, torch.cat([counts.new_zeros(1), counts.cumsum(0)]))
+        return WordReader(sources, owners, at, words, self.height, self.width)
 
 
 @dataclass(frozen=True)

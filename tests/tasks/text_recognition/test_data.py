@@ -200,3 +200,8 @@ def test_iiit5k_of_the_shared_data(tmp_path):
     data = ListedWords(root=str(tmp_path / "iiit5k"), workers=0, in_memory="false").load(0)
     assert (len(data.train), len(data.test)) == (2000, 3000)
     assert words_of(data.test, data.info, 3) == ["private", "parking", "salutes"]
+
+
+def test_letters_take_a_byte_each(tmp_path):
+    data = ListedWords(root=str(listed(tmp_path, WORDS)), workers=0, in_memory="true").load(0)
+    assert data.train.columns["words"].values.dtype == torch.uint8
