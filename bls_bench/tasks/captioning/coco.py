@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bls_bench.data.json_files import listed
 from bls_bench.system.errors import InputError
 from bls_bench.tasks.captioning.files import CaptionedPictures, Described, said_of
-from bls_bench.tasks.captioning.json_files import listed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,9 +27,10 @@ class COCOCaptions(CaptionedPictures):
 
 def _described(root: Path, split: str) -> Sequence[Described]:
     file = root / "annotations" / f"captions_{split}.json"
+    images, annotations = listed(file, "images", "annotations")
     try:
-        names = {entry["id"]: str(entry["file_name"]) for entry in listed(file, "images")}
-        captions = [(entry["image_id"], entry["caption"]) for entry in listed(file, "annotations")]
+        names = {entry["id"]: str(entry["file_name"]) for entry in images}
+        captions = [(entry["image_id"], entry["caption"]) for entry in annotations]
     except (KeyError, TypeError):
         raise InputError(
             f"{file}: an image must have an id and a file_name, an annotation an image_id and a caption"

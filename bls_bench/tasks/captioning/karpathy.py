@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bls_bench.data.json_files import listed
 from bls_bench.system.errors import InputError
 from bls_bench.tasks.captioning.files import CaptionedPictures, Described, said_of
-from bls_bench.tasks.captioning.json_files import listed
 from bls_bench.tasks.captioning.lines import check_apart, of_splits
 
 
@@ -32,7 +32,8 @@ class Karpathy(CaptionedPictures):
     def described(self, root: Path) -> tuple[Sequence[Described], Sequence[Described]]:
         path = root / self.file
         found: dict[str, list[Described]] = {}
-        for number, entry in enumerate(listed(path, "images"), 1):
+        (images,) = listed(path, "images")
+        for number, entry in enumerate(images, 1):
             where = f"{path}, image {number}"
             try:
                 picture = root / entry.get("filepath", "") / entry["filename"]

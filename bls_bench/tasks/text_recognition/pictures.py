@@ -15,6 +15,7 @@ from bls_bench.data.base import Data
 from bls_bench.data.columns import Ragged
 from bls_bench.data.decoding import decode
 from bls_bench.data.pictures import PictureFiles, existing
+from bls_bench.system import settings
 from bls_bench.system.errors import InputError
 from bls_bench.system.lazy import Lazy, torch
 from bls_bench.system.processes import process_rank
@@ -47,6 +48,7 @@ class WordPictures(PictureFiles):
     train, benchmarks: the names of the sets under `root` that are trained and tested on. alphabet: the
     letters that are read; others are left out of a text, and capitals are small ones where it has none.
     longest: a training word of more letters is left out, as one is of which no letter is left.
+    exif: turn pictures as their orientation tag says.
     """
 
     gives: ClassVar[frozenset[str]] = frozenset({"words"})
@@ -56,6 +58,7 @@ class WordPictures(PictureFiles):
     longest: int = 25
     height: int = 32
     width: int = 128
+    exif: bool = settings.added(False, neutral=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -109,12 +112,15 @@ class WordPictures(PictureFiles):
             torch.from_numpy(np.array(column)) for column in (letters, lengths, sets, places)
         )
         words = Ragged(values, torch.cat([counts.new_zeros(1), counts.cumsum(0)]))
-        return WordReader(sources, owners, at, words, self.height, self.width)
+        return WordReader(sources, owners, at, words, self.height, self.width, self.exif)
 
 
 @dataclass(frozen=True)
 class WordReader:
-    """A `Reader` of pictures. sets, places: (N,), the source of each and which of its pictures it is."""
+    """A `Reader` of pictures. sets, places: (N,), the source of each and which of its pictures it is.
+
+    exif: see `decode`.
+    """
 
     sources: tuple[Source, ...]
     sets: Tensor
@@ -122,6 +128,7 @@ class WordReader:
     words: Ragged
     height: int
     width: int
+    exif: bool
 
     @property
     def ragged(self) -> frozenset[str]:
@@ -136,7 +143,7 @@ class WordReader:
         start, end = self.words.starts[index : index + 2].tolist()
         shape = partial(scaled, height=self.height, width=self.width)
         return {
-            "images": decode(path, shape, content=content),
+            "images": decode(path, shape, self.exif, content),
             "words": self.words.values[start:end],
             "sets": self.sets[index].long(),
         }

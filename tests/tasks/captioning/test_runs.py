@@ -9,7 +9,6 @@ from bls_bench.engine.evaluation import measured
 from bls_bench.system.errors import InputError
 from bls_bench.tasks.captioning.objective import Alike
 from bls_bench.tasks.objective import Place
-
 from tests.two_processes import in_two_processes
 
 from ..running import assert_same, make_config, make_engine, train, train_in_two_goes
