@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bls_bench.data.json_files import listed
+from bls_bench.data.pictures import check_apart
 from bls_bench.system.errors import InputError
 from bls_bench.tasks.captioning.files import CaptionedPictures, Described, said_of
 
@@ -20,6 +21,10 @@ class COCOCaptions(CaptionedPictures):
     name: str = "coco_captions"
     train: str = "train2017"
     test: str = "val2017"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_apart([self.train], [self.test])
 
     def described(self, root: Path) -> tuple[Sequence[Described], Sequence[Described]]:
         return _described(root, self.train), _described(root, self.test)

@@ -12,7 +12,7 @@ from bls_bench.tasks.text.data import Texts
 
 
 def pretrained_on_texts(kind: Any, weights: str, info: Texts, **options: Any) -> PreTrainedModel:
-    """Load a model as `pretrained` does; raises InputError also for one of fewer tokens than the texts have."""
+    """Load a model as `pretrained` does. Raises InputError also for one of fewer tokens than texts have."""
     model = pretrained(kind, weights, **options)
     if model.config.vocab_size < info.vocabulary:
         raise InputError(

@@ -14,7 +14,7 @@ import numpy as np
 from bls_bench.data.base import Data
 from bls_bench.data.columns import Ragged
 from bls_bench.data.decoding import decode
-from bls_bench.data.pictures import PictureFiles, existing
+from bls_bench.data.pictures import PictureFiles, check_apart, existing
 from bls_bench.system import settings
 from bls_bench.system.errors import InputError
 from bls_bench.system.lazy import Lazy, torch
@@ -62,9 +62,7 @@ class WordPictures(PictureFiles):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("train", "benchmarks"):
-            if not getattr(self, name):
-                raise ValueError(f"{name} must name at least one set, got []")
+        check_apart(self.train, self.benchmarks, "benchmarks")
         if not 1 <= len(set(self.alphabet)) == len(self.alphabet) <= 255:
             raise ValueError(f"alphabet must be 1 to 255 letters, each once, got {self.alphabet!r}")
         for name, least in (("longest", 1), ("height", 16), ("width", 16)):

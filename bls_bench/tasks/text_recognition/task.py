@@ -25,6 +25,11 @@ class TextRecognition(Task):
     per_sample: bool = True
     benchmarks: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        names = [metric_of(name) for name in self.benchmarks]
+        if twice := [name for name in self.benchmarks if names.count(metric_of(name)) > 1]:
+            raise ValueError(f"benchmarks must end in different names, got {twice}")
+
     @property
     def metrics(self) -> tuple[Metric, ...]:
         names = ["word_accuracy", *(metric_of(name) for name in self.benchmarks if len(self.benchmarks) > 1)]

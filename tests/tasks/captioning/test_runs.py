@@ -76,6 +76,10 @@ def test_processes_together_are_one():
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
+        (
+            ["dataset=coco_captions", "dataset.root=x", "dataset.test=train2017"],
+            r"test must hold none of the splits of train, got \['train2017'\]",
+        ),
         (["dataset=digits"], r"needs captions, which dataset=digits does not give: use dataset=described_"),
         (["model=resnet18"], r"model=classifier needs .*, which dataset=described_scenes does not give"),
         (["task.per_sample=false", "pruner=infobatch"], r"scorer=per_sample needs the loss of each sample"),

@@ -69,6 +69,10 @@ def test_a_few_pairs_are_learnt_by_heart(loss):
             r"dataset.tested must be in \(0, 1\), got 1",
         ),
         (
+            ["dataset=cvusa", "dataset.root=x", "dataset.train=a.csv", "dataset.test=a.csv"],
+            r"test must hold none of the splits of train, got \['a.csv'\]",
+        ),
+        (
             ["dataset=cvusa", "dataset.root=x", "dataset.query=0"],
             r"place must be another column than query, got 0",
         ),
