@@ -86,7 +86,7 @@ def test_each_benchmark_has_a_metric_where_there_are_several(tmp_path):
         (["dataset.digits=0"], r"dataset.digits must be at least 1, got 0"),
         (
             ["dataset=iiit5k", "dataset.root=x", "dataset.train=[]"],
-            r"dataset.train must name at least one set",
+            r"dataset.train must name at least one split",
         ),
         (
             ["dataset=iiit5k", "dataset.root=x", "dataset.alphabet=aba"],
