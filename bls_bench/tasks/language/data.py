@@ -83,6 +83,7 @@ class InstructionDataset(Dataset):
                 lengths=torch.cat([rows["tokens"].lengths, test_rows["tokens"].lengths]),
                 words=decoder(tokenizer),
             ),
+            lengths=rows["tokens"].lengths,
         )
 
     def _rows(

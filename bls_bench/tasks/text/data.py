@@ -93,6 +93,7 @@ class TextDataset(Labelled):
                 words=decoder(tokenizer),
             ),
             targets=labels,
+            lengths=rows.lengths,
         )
 
 
