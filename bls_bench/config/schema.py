@@ -38,7 +38,9 @@ class Trainer(Part):
     Ctrl-C and SIGTERM). timeout: seconds after which a process that waits for another, which hangs, gives
     up. save_model: keep the weights as model.pt. save_losses: keep the losses of every sample as
     losses.npy, 8 bytes a sample and epoch. look: end with look.html, a page of who was trained on and how
-    they were scored; it takes about 2 bytes a sample and epoch, in checkpoints too.
+    they were scored; it takes about 2 bytes a sample and epoch, in checkpoints too. by_length: batches of
+    texts of like length, for less padding: pools of 50 batches are sorted, and their batches trained on in
+    random order.
     """
 
     epochs: int | None
@@ -57,6 +59,7 @@ class Trainer(Part):
     save_losses: bool = unkeyed(False)
     look: bool = unkeyed(False)
     steps: int | None = added(None, neutral=None)
+    by_length: bool = added(False, neutral=False)
 
     @property
     def gives(self) -> frozenset[str]:

@@ -99,6 +99,7 @@ class Data:
 
     train: the samples that are pruned. test: where metrics are measured. info: what model and task have to
     know of the data. targets: (N,) int64 on the CPU, the class of each training sample; None without classes.
+    lengths: (N,) int64 on the CPU, the tokens of each training sample; None where all are alike.
     beside: further streams of samples, which are not pruned, by name; each step gets a batch of each.
     """
 
@@ -106,6 +107,7 @@ class Data:
     test: Split
     info: Any
     targets: Tensor | None = None
+    lengths: Tensor | None = None
     beside: Mapping[str, Beside] = field(default_factory=dict)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -95,3 +95,15 @@ def existing(root: str) -> Any:
     if not folder.is_dir():
         raise InputError(f"dataset.root={root} is not a folder")
     return folder
+
+
+def check_apart(train: Sequence[str], test: Sequence[str], key: str = "test") -> None:
+    """Check the names of splits. Raises ValueError where there are none, or one is on both sides.
+
+    key: the setting that names those to test on.
+    """
+    for name, splits in (("train", train), (key, test)):
+        if not splits:
+            raise ValueError(f"{name} must name at least one split, got []")
+    if both := sorted(set(train) & set(test)):
+        raise ValueError(f"{key} must hold none of the splits of train, got {both}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,6 +12,8 @@ from torch import Tensor
 
 from bls_bench.config.run import Config
 from bls_bench.data.base import Data
+from bls_bench.pruning.lengths import by_length
+from bls_bench.pruning.selection import Selection
 from bls_bench.system.errors import InputError
 from bls_bench.tasks.objective import StepBatch
 
@@ -40,6 +43,27 @@ def check_beside(config: Config, data: Data, world_size: int) -> None:
                 f"trainer.batch_size={size} brings {stream.size} {name} samples a step, which "
                 f"{world_size} processes with trainer.accumulate={accumulate} cannot share"
             )
+
+
+def arrangement(config: Config, data: Data) -> Callable[[Selection, torch.Generator], Selection] | None:
+    """Return what orders the samples of an epoch, if the config asks for that.
+
+    Raises InputError for data without lengths.
+    """
+    if not config.trainer.by_length:
+        return None
+    if data.lengths is None:
+        raise InputError(
+            f"trainer.by_length=true is for samples of different lengths, which "
+            f"dataset={config.dataset.name} does not have: leave it at false"
+        )
+    return partial(_by_length, data.lengths, config.trainer.batch_size)
+
+
+def _by_length(
+    lengths: Tensor, batch_size: int, selection: Selection, generator: torch.Generator
+) -> Selection:
+    return by_length(selection, lengths, batch_size, generator)
 
 
 def fed(data: Data, steps: Sequence[list[Tensor]], first: int, epoch: int, fabric: Fabric) -> Iterator[Any]:

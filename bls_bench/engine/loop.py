@@ -14,7 +14,7 @@ from torch import Tensor
 from bls_bench.config.run import Config
 from bls_bench.data.base import Data
 from bls_bench.engine import checkpoint
-from bls_bench.engine.batching import check_beside, fed, share_batch
+from bls_bench.engine.batching import arrangement, check_beside, fed, share_batch
 from bls_bench.engine.diagnosis import Absence, rank_correlation, spread, weighing
 from bls_bench.engine.evaluation import gathered, measured
 from bls_bench.engine.learner import Learner
@@ -58,6 +58,7 @@ class Engine:
                 config.scorer,
                 config.seed,
                 partial=config.task.partial,
+                arrange=arrangement(config, data),
             )
         except ValueError as error:
             raise InputError(f"pruner.{error}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from bls_bench.pruning.budget import Steps, check_count, check_seed
@@ -47,6 +48,7 @@ class PruningState:
         *,
         on_nonfinite: str = "raise",
         partial: bool = False,
+        arrange: Callable[[Selection, torch.Generator], Selection] | None = None,
     ) -> None:
         """Raise TypeError or ValueError for no samples, no epochs, a bad seed or a target out of reach.
 
@@ -55,12 +57,14 @@ class PruningState:
         on_nonfinite: a loss that is NaN or infinite makes `end_epoch` `raise`, or it is to `skip` it.
         partial: whether selected samples may go without a loss, as unsure ones of a consistency loss do. One
         that never had a loss then has no score, even if the scorer begins with one for all.
+        arrange: puts the samples of each epoch into another order, by a generator of its own.
         """
         if num_samples < 1:
             raise ValueError(f"the data set must have at least 1 sample, got {num_samples}")
         if on_nonfinite not in ("raise", "skip"):
             raise ValueError(f"on_nonfinite must be raise or skip, got {on_nonfinite!r}")
         self.num_samples, self.seed, self.on_nonfinite = num_samples, check_seed(seed), on_nonfinite
+        self._arrange = arrange
         self.steps, self.steps_made, self.nonfinite, self.partial = None, 0, 0, partial
         if isinstance(length, Steps):
             self.steps = length
@@ -156,7 +160,10 @@ class PruningState:
             generator = stream(self.seed, "select", self.epoch)
             used, cut = sum(self._selected), self.epochs_asked - self.num_epochs
             epoch = Epoch(self.epoch, self._total(), self.scores, self._counts, generator, used, cut)
-            self._upcoming = epoch.everything() if self.past else self.pruner.select(epoch)
+            drawn = epoch.everything() if self.past else self.pruner.select(epoch)
+            if self._arrange is not None and len(drawn):
+                drawn = self._arrange(drawn, stream(self.seed, "arrange", self.epoch))
+            self._upcoming = drawn
         if len(self._upcoming) == 0:
             name = type(self.pruner).__name__
             raise ValueError(f"{name} leaves none of the {self.num_samples} samples to train on")

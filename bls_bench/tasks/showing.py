@@ -27,6 +27,11 @@ def batches(data: Data, indices: Tensor) -> Iterator[Any]:
         yield from data.train.plain().batches(list(indices.split(AT_ONCE)), 0, CPU)
 
 
+def spread(count: int, most: int) -> Tensor:
+    """Return at most so many of `count` samples, (n,) int64, from the first on at even distances."""
+    return torch.arange(min(most, count)) * max(1, count // most)
+
+
 def images(data: Data, indices: Tensor) -> Iterator[Shown]:
     """Yield images of batches that begin with normalised ones (b, C, H, W), C 1 or 3, and their classes."""
     pixels = (one for batch in batches(data, indices) for one in data.info.pixels(batch[0]))

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from bls_bench import DataLoader, InfoBatch, RePB
-from bls_bench.pruning.library.buckets import POOL, LengthBuckets
+from bls_bench.pruning.lengths import POOL
+from bls_bench.pruning.library.buckets import LengthBuckets
 
 from .helpers import HANDLERS, Planted, bls, planted, train
 

@@ -26,6 +26,7 @@ PICTURES = {
     "stereo": ("dataset.scenes=20",),
     "captioning": SCENES,
     "retrieval": SCENES,
+    "text_recognition": ("dataset.words=24",),
 }
 
 
@@ -88,6 +89,22 @@ def test_texts_are_the_sentences_that_were_read():
         assert one.text in train.texts
         assert one.label == data.info.classes[label]
         assert train.targets[train.texts.index(one.text)] == label
+
+
+def test_words_are_shown_with_their_letters():
+    found, data = shown("text_recognition", "dataset.words=24")
+    words = data.train.columns["words"].rows()
+    assert [one.label for one in found] == [data.info.text(words[at]) for at in SOME.tolist()]
+
+
+def test_instructions_are_shown_with_their_answers():
+    pytest.importorskip("transformers")
+    config = make_config("task=language", "dataset.subset=40", "dataset.max_length=512")
+    data = config.load_data()
+    train, _ = config.dataset.read()
+    for one, at in zip(config.task.shown(data, SOME), SOME.tolist(), strict=True):
+        # Our tokenizer begins each with a space.
+        assert one.text == f"{train[at].prompt} {train[at].answer}".strip()
 
 
 def test_sounds_are_waves_that_begin_where_they_do():

@@ -6,13 +6,12 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
+from bls_bench.pruning.lengths import pooled
 from bls_bench.pruning.library.handler import Handler
 from bls_bench.pruning.library.running import Running, batch_count, cut
 from bls_bench.pruning.library.sampler import PruningSampler
 from bls_bench.pruning.selection import Selection, permutation
 from bls_bench.system.streams import stream
-
-POOL = 50  # batches that are sorted by length together
 
 
 class LengthBuckets:
@@ -52,10 +51,7 @@ class LengthBuckets:
 
     def _batches(self, running: Running) -> list[list[int]]:
         order = running.whole.indices
-        pools = [
-            pool[self.lengths[pool].argsort(descending=True)] for pool in order.split(POOL * self.batch_size)
-        ]
-        joined = Selection(torch.cat(pools))
+        joined = Selection(order[pooled(self.lengths[order], self.batch_size)])
         batches = [hand.indices for hand in cut(joined, self.batch_size, self.drop_last, "cpu")]
         generator = stream(self.handler.state.seed, "buckets", self.handler.epoch)
         shuffled = [batches[place] for place in permutation(len(batches), generator).tolist()]

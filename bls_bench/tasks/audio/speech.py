@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForAudioClassification
 
-from bls_bench.system.errors import InputError, folded
 from bls_bench.tasks.audio.data import Sounds
 from bls_bench.tasks.audio.models import SpeechEncoder
+from bls_bench.tasks.pretrained import pretrained
 
 QUIET = 1e-7
 
@@ -60,11 +59,7 @@ def small(settings: SpeechEncoder, info: Sounds) -> SoundClassifier:
 
 def from_folder(weights: str, dropout: float, info: Sounds) -> SoundClassifier:
     """Load a pretrained model, its classifier random; raises InputError if there is none."""
-    path = Path(weights).expanduser()
-    try:
-        model = AutoModelForAudioClassification.from_pretrained(
-            path if path.exists() else weights, ignore_mismatched_sizes=True, **_plain(dropout, info)
-        )
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"model.weights={weights}: {folded(error)}") from None
+    model = pretrained(
+        AutoModelForAudioClassification, weights, ignore_mismatched_sizes=True, **_plain(dropout, info)
+    )
     return SoundClassifier(model)

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bls_bench.data.json_files import listed
+from bls_bench.data.pictures import check_apart
 from bls_bench.system.errors import InputError
 from bls_bench.tasks.captioning.files import CaptionedPictures, Described, said_of
-from bls_bench.tasks.captioning.json_files import listed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,15 +22,20 @@ class COCOCaptions(CaptionedPictures):
     train: str = "train2017"
     test: str = "val2017"
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_apart([self.train], [self.test])
+
     def described(self, root: Path) -> tuple[Sequence[Described], Sequence[Described]]:
         return _described(root, self.train), _described(root, self.test)
 
 
 def _described(root: Path, split: str) -> Sequence[Described]:
     file = root / "annotations" / f"captions_{split}.json"
+    images, annotations = listed(file, "images", "annotations")
     try:
-        names = {entry["id"]: str(entry["file_name"]) for entry in listed(file, "images")}
-        captions = [(entry["image_id"], entry["caption"]) for entry in listed(file, "annotations")]
+        names = {entry["id"]: str(entry["file_name"]) for entry in images}
+        captions = [(entry["image_id"], entry["caption"]) for entry in annotations]
     except (KeyError, TypeError):
         raise InputError(
             f"{file}: an image must have an id and a file_name, an annotation an image_id and a caption"

@@ -12,12 +12,14 @@ from bls_bench.data.decoding import decode, tell_depth
 from bls_bench.data.jitter import Jitter
 from bls_bench.data.letterbox import Letterbox
 from bls_bench.data.pictures import Pictures, existing
+from bls_bench.system import settings
 from bls_bench.system.errors import InputError
 from bls_bench.system.lazy import torch
 from bls_bench.tasks.captioning.data import CaptionBatches, Captions, Said, tell_cut
 from bls_bench.tasks.captioning.words import SPECIAL, Vocabulary, words_of
 
 if TYPE_CHECKING:
+    from PIL import Image
     from torch import Tensor
 
 # Not mirrored: captions tell left from right.
@@ -35,12 +37,14 @@ class Described(NamedTuple):
 class CaptionedPictures(Pictures):
     """longest: words of a caption at most, what is longer loses its end. least: a word that the training
     captions have less often is not known. subset: keeps at most so many training pictures, the first ones.
+    exif: turn pictures as their orientation tag says.
     """
 
     gives: ClassVar[frozenset[str]] = frozenset({"images", "captions"})
     longest: int = 24
     least: int = 2
     subset: int | None = None
+    exif: bool = settings.added(False, neutral=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -62,7 +66,10 @@ class CaptionedPictures(Pictures):
         vocabulary = Vocabulary.of((caption for captions in said for caption in captions), self.least)
         if train and len(vocabulary) == len(SPECIAL):
             raise InputError(f"dataset.least={self.least} leaves no word of the training captions")
-        readers = [CaptionReader(part, self.image_size, vocabulary, self.longest) for part in (train, test)]
+        readers = [
+            CaptionReader(part, self.image_size, vocabulary, self.longest, self.exif)
+            for part in (train, test)
+        ]
         make = CaptionBatches(JITTER)
         data = self._loaded(
             (readers[0], readers[1]),
@@ -79,12 +86,13 @@ class CaptionedPictures(Pictures):
 
 @dataclass(frozen=True)
 class CaptionReader:
-    """Reads pictures into squares of side `size`, and their captions."""
+    """Reads pictures into squares of side `size`, and their captions. exif: see `decode`."""
 
     pictures: Sequence[Described]
     size: int
     vocabulary: Vocabulary
     longest: int
+    exif: bool
 
     @property
     def ragged(self) -> frozenset[str]:
@@ -97,10 +105,13 @@ class CaptionReader:
         """See `Reader`."""
         path, said = self.pictures[index]
         return {
-            "images": decode(str(path), lambda picture: Letterbox(*picture.size, self.size).image(picture)),
+            "images": decode(str(path), self._square, self.exif),
             "captions": self.vocabulary.rows(said, self.longest),
             "numbers": torch.tensor(index),
         }
+
+    def _square(self, picture: Image.Image) -> Tensor:
+        return Letterbox(*picture.size, self.size).image(picture)
 
 
 def check_there(paths: Sequence[Path]) -> None:

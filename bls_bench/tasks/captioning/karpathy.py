@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bls_bench.data.json_files import listed
 from bls_bench.system.errors import InputError
-from bls_bench.tasks.captioning.files import CaptionedPictures, Described, said_of
-from bls_bench.tasks.captioning.json_files import listed
-from bls_bench.tasks.captioning.lines import check_apart, of_splits
+from bls_bench.tasks.captioning.files import Described, said_of
+from bls_bench.tasks.captioning.splits import SplitPictures
 
 
 @dataclass(frozen=True, kw_only=True)
-class Karpathy(CaptionedPictures):
-    """`root` holds the JSON `file`, and pictures at filepath (if there is one) and filename.
-
-    train, test: the names of the splits that are trained and tested on.
-    """
+class Karpathy(SplitPictures):
+    """`root` holds the JSON `file`, and pictures at filepath (if there is one) and filename."""
 
     file: str = "dataset_coco.json"
     train: tuple[str, ...] = ("train", "restval")
     test: tuple[str, ...] = ("test",)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("train", "test"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-        check_apart(self.train, self.test)
-
-    def described(self, root: Path) -> tuple[Sequence[Described], Sequence[Described]]:
+    def found(self, root: Path) -> tuple[Path, dict[str, list[Described]]]:
         path = root / self.file
         found: dict[str, list[Described]] = {}
-        for number, entry in enumerate(listed(path, "images"), 1):
+        (images,) = listed(path, "images")
+        for number, entry in enumerate(images, 1):
             where = f"{path}, image {number}"
             try:
                 picture = root / entry.get("filepath", "") / entry["filename"]
@@ -45,4 +36,4 @@ class Karpathy(CaptionedPictures):
                 raise InputError(f"{where}: no caption")
             said = [said_of(sentence, where) for sentence in raw]
             found.setdefault(split, []).append(Described(picture, said))
-        return of_splits(found, self.train, path), of_splits(found, self.test, path)
+        return path, found

@@ -44,6 +44,7 @@ class Captioner(Model):
     def build(self, info: Captions) -> nn.Module:
         """Build the network: images (b, 3, S, S) and words (b, t) in, logits (b, t, words) of the next out.
 
+        Of images alone it makes captions, (b, info.longest) int64.
         Raises InputError for an encoder that does not exist or cannot take images of this size.
         """
         from bls_bench.tasks.captioning.network import CaptionNet

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from bls_bench.system.processes import process_rank
 from bls_bench.tasks.captioning.data import Captions
 from bls_bench.tasks.captioning.models import Captioner
 from bls_bench.tasks.captioning.words import END, PAD, START, UNKNOWN
@@ -33,30 +34,29 @@ class CaptionNet(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, len(info.vocabulary))
 
-    def forward(self, images: Tensor, words: Tensor) -> Tensor:
-        """Return the logits (b, t, V) of the word behind each of the words (b, t), START among them."""
-        return self._next(self._look(images), words)
+    def forward(self, images: Tensor, words: Tensor | None = None) -> Tensor:
+        """Return the logits (b, t, V) of the word behind each of the words (b, t), START among them.
 
-    def say(self, images: Tensor) -> Tensor:
-        """Return the (b, longest) int64 words that are likeliest one after the other; PAD behind an END.
-
-        A word that is not known is never said.
+        Without words, the (b, longest) int64 words that are likeliest one after the other; PAD behind an END.
+        A word that is not known is never said. It is here, not beside: FSDP gathers a model for its forward.
         """
-        seen = self._look(images)
-        words = torch.full((len(images), 1), START, device=images.device)
-        ended = torch.zeros(len(images), dtype=torch.bool, device=images.device)
+        seen = self.seen(self.encoder(images)) + self.where
+        return self._say(seen) if words is None else self._next(seen, words)
+
+    def _say(self, seen: Tensor) -> Tensor:
+        words = torch.full((len(seen), 1), START, device=seen.device)
+        ended = torch.zeros(len(seen), dtype=torch.bool, device=seen.device)
+        alone = process_rank()[1] == 1
         for _ in range(self.longest):
             logits = self._next(seen, words)[:, -1]
             logits[:, [PAD, START, UNKNOWN]] = -torch.inf
             found = logits.argmax(1).masked_fill(ended, PAD)
             words = torch.cat([words, found[:, None]], 1)
             ended |= found == END
-            if ended.all():
+            # A model in parts has to run as often on all processes, whatever each has to say.
+            if alone and ended.all():
                 break
         return nn.functional.pad(words[:, 1:], (0, self.longest + 1 - words.shape[1]), value=PAD)
-
-    def _look(self, images: Tensor) -> Tensor:
-        return self.seen(self.encoder(images)) + self.where
 
     def _next(self, seen: Tensor, words: Tensor) -> Tensor:
         count = words.shape[1]

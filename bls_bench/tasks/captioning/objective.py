@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +13,6 @@ from torch import Tensor, nn
 from bls_bench.data.base import Data
 from bls_bench.tasks.captioning.data import CaptionBatch, Captions
 from bls_bench.tasks.captioning.metrics import CIDEr, bleu
-from bls_bench.tasks.captioning.network import CaptionNet
 from bls_bench.tasks.captioning.showing import draw
 from bls_bench.tasks.captioning.task import Captioning
 from bls_bench.tasks.captioning.words import PAD, START
@@ -27,7 +25,7 @@ MEASURED_PIXELS = 2**21
 
 
 class Describing(Objective):
-    """A batch is a `CaptionBatch`; a model returns logits (b, t, V)."""
+    """A batch is a `CaptionBatch`; a model returns logits (b, t, V), or, without words, what it says."""
 
     def __init__(self, task: Captioning, info: Captions) -> None:
         super().__init__()
@@ -51,7 +49,7 @@ class Describing(Objective):
         device = next(model.parameters()).device
         few = torch.arange(min(SHOWN, len(data.test)))
         (batch,) = data.test.batches([few], 0, device)
-        said = [self.info.vocabulary.said(row) for row in cast(CaptionNet, model).say(batch.images).tolist()]
+        said = [self.info.vocabulary.said(row) for row in model(batch.images).tolist()]
         given = [self.info.references[number][0] for number in batch.numbers.tolist()]
         draw(batch.images, said, given, folder / "captions.png")
 
@@ -75,8 +73,7 @@ class Alike(Measure):
         self._said: dict[int, tuple[str, ...]] = {}
 
     def update(self, model: nn.Module, batch: CaptionBatch) -> None:
-        rows = cast(CaptionNet, model).say(batch.images).tolist()
-        said = map(self._objective.info.vocabulary.said, rows)
+        said = map(self._objective.info.vocabulary.said, model(batch.images).tolist())
         self._said.update(zip(batch.numbers.tolist(), said, strict=True))
 
     def state(self) -> dict[int, tuple[str, ...]]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bls_bench.data.json_files import listed
 from bls_bench.data.letterbox import Letterbox
 from bls_bench.system.errors import InputError, folded
 from bls_bench.system.lazy import Lazy, torch
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 else:
     rle = Lazy("faster_coco_eval.core.mask")
+
+LISTS = ("images", "annotations", "categories")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +38,7 @@ class COCO(BoxPictures):
         self, root: Path, checked: Checked
     ) -> tuple[Sequence[Annotated], Sequence[Annotated], tuple[str, ...]]:
         files = [root / "annotations" / f"instances_{split}.json" for split in (self.train, self.test)]
-        train, test = (_read(file) for file in files)
+        train, test = (dict(zip(LISTS, listed(file, *LISTS), strict=True)) for file in files)
         classes = _classes(train, files[0])
         if _classes(test, files[1]) != classes:
             raise InputError(f"{files[1]} has other categories than {files[0]}")
@@ -49,21 +51,6 @@ class COCO(BoxPictures):
     def draw(self, picture: Annotated, box: Letterbox) -> Tensor:
         masks = [_mask(outline, box) for outline in picture.outlines]
         return torch.stack(masks) if masks else torch.zeros(0, box.size, box.size, dtype=torch.bool)
-
-
-def _read(file: Path) -> Mapping[str, Any]:
-    try:
-        content = json.loads(file.read_text())
-    except FileNotFoundError:
-        raise InputError(
-            f"{file} is missing: dataset.train and dataset.test name the folders of pictures"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{file} cannot be read as JSON: {folded(error)}") from None
-    for key in ("images", "annotations", "categories"):
-        if not isinstance(content, dict) or not isinstance(content.get(key), list):
-            raise InputError(f"{file} has no list of {key}")
-    return content
 
 
 def _classes(content: Mapping[str, Any], file: Path) -> dict[int, str]:

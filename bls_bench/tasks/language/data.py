@@ -60,7 +60,7 @@ class InstructionDataset(Dataset):
 
     def load(self, seed: int, device: torch.device | None = None) -> Data:
         # Imported here: they take seconds.
-        from bls_bench.tasks.text.tokenizing import CLS, SEP, opened, trained
+        from bls_bench.tasks.text.tokenizing import CLS, SEP, decoder, opened, trained
 
         train, test = self.read()
         train = train[: self.subset]
@@ -81,7 +81,9 @@ class InstructionDataset(Dataset):
                 vocabulary=len(tokenizer),
                 pad=tokenizer.pad_token_id,
                 lengths=torch.cat([rows["tokens"].lengths, test_rows["tokens"].lengths]),
+                words=decoder(tokenizer),
             ),
+            lengths=rows["tokens"].lengths,
         )
 
     def _rows(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 from transformers.modeling_utils import PreTrainedModel
@@ -11,6 +9,7 @@ from transformers.modeling_utils import PreTrainedModel
 from bls_bench.system.errors import InputError, folded
 from bls_bench.tasks.language.models import CausalLM
 from bls_bench.tasks.text.data import Texts
+from bls_bench.tasks.text.pretrained import pretrained_on_texts
 
 
 class NextToken(nn.Module):
@@ -26,7 +25,11 @@ class NextToken(nn.Module):
 
 def network(settings: CausalLM, info: Texts) -> NextToken:
     """See `CausalLM.build`."""
-    model = _random(settings, info) if settings.weights is None else _from_folder(settings.weights, info)
+    model = (
+        _random(settings, info)
+        if settings.weights is None
+        else pretrained_on_texts(AutoModelForCausalLM, settings.weights, info)
+    )
     positions, longest = model.config.to_dict().get("max_position_embeddings"), int(info.lengths.max())
     if positions is not None and longest > positions:
         raise InputError(
@@ -50,20 +53,6 @@ def _random(settings: CausalLM, info: Texts) -> PreTrainedModel:
         tie_word_embeddings=True,
     )
     return LlamaForCausalLM(config)
-
-
-def _from_folder(weights: str, info: Texts) -> PreTrainedModel:
-    try:
-        path = Path(weights).expanduser()
-        model = AutoModelForCausalLM.from_pretrained(path if path.exists() else weights)
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"model.weights={weights}: {folded(error)}") from None
-    if model.config.vocab_size < info.vocabulary:
-        raise InputError(
-            f"model.weights={weights} knows {model.config.vocab_size} tokens, the data have "
-            f"{info.vocabulary}: take the model's own tokenizer, dataset.tokenizer={weights}"
-        )
-    return model
 
 
 def _with_lora(model: PreTrainedModel, settings: CausalLM, rank: int) -> nn.Module:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -67,4 +66,5 @@ class Likelihood(Measure):
 
     def compute(self) -> dict[str, float]:
         nll = float(self._total) / int(self._count)
-        return {"nll": nll, "perplexity": math.exp(nll)}
+        # Of a tensor: where it is beyond all floats it is infinite, which Python's own refuses.
+        return {"nll": nll, "perplexity": float(torch.tensor(nll, dtype=torch.float64).exp())}

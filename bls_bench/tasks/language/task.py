@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, ClassVar
 from bls_bench.tasks.base import Metric, Task
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
     from bls_bench.data.base import Data
+    from bls_bench.gallery.shown import Shown
     from bls_bench.tasks.language.objective import Answering
 
 
@@ -35,3 +40,8 @@ class Language(Task):
         from bls_bench.tasks.language.objective import Answering
 
         return Answering(self, data.info)
+
+    def shown(self, data: Data, indices: Tensor) -> Iterator[Shown]:
+        from bls_bench.tasks.text.showing import sentences
+
+        return sentences(data, indices)

@@ -14,6 +14,7 @@ from bls_bench.data.columns import Column
 from bls_bench.data.decoding import decode, tell_depth
 from bls_bench.data.jitter import Jitter
 from bls_bench.data.pictures import Pictures, existing
+from bls_bench.system import settings
 from bls_bench.system.errors import InputError
 from bls_bench.system.lazy import Lazy, torch
 
@@ -65,9 +66,13 @@ class ViewBatches:
 
 @dataclass(frozen=True, kw_only=True)
 class PairedPictures(Pictures):
-    """Pairs of files; pictures are scaled to squares of side `image_size` whatever their shape."""
+    """Pairs of files; pictures are scaled to squares of side `image_size` whatever their shape.
+
+    exif: turn pictures as their orientation tag says.
+    """
 
     gives: ClassVar[frozenset[str]] = frozenset({"images", "pairs"})
+    exif: bool = settings.added(False, neutral=False)
 
     def pairs(self, root: Path) -> tuple[Sequence[Pair], Sequence[Pair]]:
         """Return the pairs to train on and those to test on. Raises InputError for a list that is wrong."""
@@ -82,7 +87,10 @@ class PairedPictures(Pictures):
         tell_depth([str(path) for path in files])
         make = ViewBatches(JITTER)
         data = self._loaded(
-            (PairReader(parts[0], self.image_size), PairReader(parts[1], self.image_size)),
+            (
+                PairReader(parts[0], self.image_size, self.exif),
+                PairReader(parts[1], self.image_size, self.exif),
+            ),
             (make, ViewBatches()),
             make.draw,
             6 * self.image_size**2,
@@ -95,10 +103,11 @@ class PairedPictures(Pictures):
 
 @dataclass(frozen=True)
 class PairReader:
-    """Reads pairs of pictures into squares of side `size`."""
+    """Reads pairs of pictures into squares of side `size`. exif: see `decode`."""
 
     pairs: Sequence[Pair]
     size: int
+    exif: bool
 
     @property
     def ragged(self) -> frozenset[str]:
@@ -109,7 +118,7 @@ class PairReader:
 
     def __call__(self, index: int) -> dict[str, Tensor]:
         """See `Reader`."""
-        query, place = (decode(str(path), self._square) for path in self.pairs[index])
+        query, place = (decode(str(path), self._square, self.exif) for path in self.pairs[index])
         return {"queries": query, "places": place, "numbers": torch.tensor(index)}
 
     def _square(self, picture: Image.Image) -> Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bls_bench.data.pictures import check_apart
 from bls_bench.tasks.retrieval.data import Pair, PairedPictures
 from bls_bench.tasks.text.files import open_text, wrong_line
 
@@ -26,6 +27,7 @@ class ListedPairs(PairedPictures):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_apart([self.train], [self.test])
         for name in ("query", "place"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")

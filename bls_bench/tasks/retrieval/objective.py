@@ -34,7 +34,9 @@ class Matching(Objective):
 
     def loss(self, model: nn.Module, batch: ViewBatch, place: Place, wanted: frozenset[str]) -> Loss:
         queries, places = model(batch.queries, batch.places)
-        losses = self._losses(queries @ places.T, self.sharpness)
+        # In full precision: vectors of length 1 that differ little would be rounded to the same likeness.
+        with torch.autocast(queries.device.type, enabled=False):
+            losses = self._losses(queries @ places.T, self.sharpness)
         return Loss(losses if self.per_sample else losses.mean())
 
     def measure(self) -> Recall:
@@ -42,21 +44,20 @@ class Matching(Objective):
 
     def show(self, model: nn.Module, data: Data, folder: Path) -> None:
         """Draw found.png: a row for each of some queries, with the right place and those that are likest."""
-        device = next(model.parameters()).device
-        measure, images = Recall(), []
+        device, measure = next(model.parameters()).device, Recall()
         for batch in data.test.batches(
             list(torch.arange(len(data.test)).split(self.measured_at_once)), 0, device
         ):
             measure.update(model, batch)
-            images.append(batch.places.cpu())
-        places = torch.cat(images)
         queries, vectors = measure.vectors()
         few = min(SHOWN, len(queries))
         likest = (queries[:few] @ vectors.T).topk(min(FOUND, len(vectors)), 1).indices
-        (batch,) = data.test.batches([torch.arange(few)], 0, torch.device("cpu"))
+        # Only now, and of these alone: the pictures of all places are far more than their vectors.
+        wanted = [torch.arange(few), *likest]
+        own, *found = data.test.batches(wanted, 0, device)
         rows = [
-            [enlarged(image)[0] for image in (query, own, *places[found])]
-            for query, own, found in zip(batch.queries, batch.places, likest, strict=True)
+            [enlarged(image)[0] for image in (query, place, *others.places)]
+            for query, place, others in zip(own.queries, own.places, found, strict=True)
         ]
         write_rows(rows, folder / "found.png")
 
@@ -117,10 +118,13 @@ class Recall(Measure):
 
 
 def _ranks(queries: Tensor, places: Tensor, first: int) -> Tensor:
-    """Return (n,): how many places are as like a query as its own, `first` and on, or more."""
+    """Return (n,): how many places are as like a query as its own, `first` and on, or more.
+
+    Likeness that is no number is never less: a model that has diverged finds nothing.
+    """
     likeness = queries @ places.T
     own = likeness.gather(1, torch.arange(first, first + len(queries))[:, None])
-    return (likeness >= own).sum(1) - 1
+    return (~(likeness < own)).sum(1) - 1
 
 
 def side_by_side(data: Data, indices: Tensor) -> Iterator[Shown]:

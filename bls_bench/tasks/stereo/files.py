@@ -12,7 +12,7 @@ from PIL import Image
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from bls_bench.data.base import Data
-from bls_bench.data.decoding import decode, opened
+from bls_bench.data.decoding import decode, opened, size_of
 from bls_bench.data.pictures import PictureFiles
 from bls_bench.system.errors import InputError, folded
 from bls_bench.system.lazy import torch
@@ -127,6 +127,16 @@ class SceneReader:
         if not known.any():
             raise InputError(f"{file} has no depth between {ends[0]:g} and {ends[1]:g} m")
         return torch.from_numpy((depth * known).astype(np.float32))
+
+
+def size_with(picture: Path, depth: Path) -> tuple[int, int]:
+    """Return width and height of a picture. Raises InputError if its map of depths has others."""
+    size, found = size_of(picture), size_of(depth)
+    if found != size:
+        raise InputError(
+            f"{depth} is a map of {found[0]}x{found[1]} depths, its picture has {size[0]}x{size[1]}"
+        )
+    return size
 
 
 def pose_of(words: Sequence[str], file: Path) -> np.ndarray:

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bls_bench.data.base import Data
-from bls_bench.data.decoding import size_of
 from bls_bench.data.pictures import existing
 from bls_bench.system.errors import InputError
-from bls_bench.tasks.stereo.files import SceneFiles, SceneFolder, View, pose_of, read_words
+from bls_bench.tasks.stereo.files import SceneFiles, SceneFolder, View, pose_of, read_words, size_with
 
 if TYPE_CHECKING:
     import torch
@@ -82,11 +81,7 @@ class RgbdFrames(SceneFolder):
         for file, what in ((pose, "pose"), (depth, "map of depths")):
             if not file.exists():
                 raise InputError(f"{path} has no {what} {file}")
-        (width, height), size = size_of(path), size_of(depth)
-        if size != (width, height):
-            raise InputError(
-                f"{depth} is a map of {size[0]}x{size[1]} depths, its picture has {width}x{height}"
-            )
+        width, height = size_with(path, depth)
         lens = (self.focal, self.focal * width / height, 0.5, 0.5)
         return View(path, lens, pose_of(read_words(pose, f"the pose {pose}"), pose))
 

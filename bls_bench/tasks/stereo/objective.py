@@ -13,7 +13,7 @@ from bls_bench.data.base import Data
 from bls_bench.gallery.shown import Shown
 from bls_bench.tasks.drawing import enlarged, write_rows
 from bls_bench.tasks.objective import Loss, Measure, Objective, Place
-from bls_bench.tasks.showing import batches, picture
+from bls_bench.tasks.showing import batches, picture, spread
 from bls_bench.tasks.stereo.task import Stereo
 from bls_bench.tasks.stereo.views import ViewBatch, Views
 
@@ -43,9 +43,8 @@ class Matching(Objective):
 
     def show(self, model: nn.Module, data: Data, folder: Path) -> None:
         """Draw depths.png, a test scene a row: the picture, its depth, and the depth that is found."""
-        device, count = next(model.parameters()).device, len(data.test)
-        some = torch.arange(min(SHOWN, count)) * max(1, count // SHOWN)
-        batch = next(iter(data.test.batches([some], 0, device)))
+        device = next(model.parameters()).device
+        (batch,) = data.test.batches([spread(len(data.test), SHOWN)], 0, device)
         rows = []
         for image, depth, found, ends in zip(
             batch.images[:, 0], batch.depths, model(batch), batch.ranges, strict=True

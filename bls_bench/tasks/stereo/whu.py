@@ -14,7 +14,7 @@ from bls_bench.data.decoding import size_of
 from bls_bench.data.pictures import existing
 from bls_bench.data.trees import Tree
 from bls_bench.system.errors import InputError
-from bls_bench.tasks.stereo.files import SceneFiles, SceneFolder, View, pose_of, read_words
+from bls_bench.tasks.stereo.files import SceneFiles, SceneFolder, View, pose_of, read_words, size_with
 
 if TYPE_CHECKING:
     import torch
@@ -59,12 +59,7 @@ class WhuMvs(SceneFolder):
                     beside = [folder / "Images" / area / str(other) / path.name for other in others]
                     views = [camera(file, area, other)[0] for file, other in zip(beside, others, strict=True)]
                     depth = folder / "Depths" / area / str(first) / f"{path.stem}.png"
-                    size, wanted = size_of(depth), size_of(path)
-                    if size != wanted:
-                        raise InputError(
-                            f"{depth} is a map of {size[0]}x{size[1]} depths, its picture has "
-                            f"{wanted[0]}x{wanted[1]}"
-                        )
+                    size_with(path, depth)
                     scenes.append(SceneFiles((view, *views), depth, ends))
         return scenes
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from bls_bench.data.base import Data
 from bls_bench.data.classes import Labelled
@@ -72,7 +71,7 @@ class TextDataset(Labelled):
 
     def load(self, seed: int, device: torch.device | None = None) -> Data:
         # Imported here: they take seconds.
-        from bls_bench.tasks.text.tokenizing import opened, tokens, trained
+        from bls_bench.tasks.text.tokenizing import decoder, opened, tokens, trained
 
         classes, train, test = self.read()
         kept, labels = self.arranged(torch.tensor(train.targets))
@@ -91,11 +90,10 @@ class TextDataset(Labelled):
                 pad=tokenizer.pad_token_id,
                 lengths=torch.cat([rows.lengths, test_rows.lengths]),
                 classes=classes,
-                words=cast(
-                    "Callable[[Sequence[int]], str]", partial(tokenizer.decode, skip_special_tokens=True)
-                ),
+                words=decoder(tokenizer),
             ),
             targets=labels,
+            lengths=rows.lengths,
         )
 
 

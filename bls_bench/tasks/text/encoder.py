@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, BertConfig, BertForSequenceClassification
 from transformers.modeling_utils import PreTrainedModel
 
-from bls_bench.system.errors import InputError, folded
 from bls_bench.tasks.text.data import Texts
 from bls_bench.tasks.text.models import Encoder
+from bls_bench.tasks.text.pretrained import pretrained_on_texts
 
 
 class TextClassifier(nn.Module):
@@ -47,20 +45,13 @@ def small_bert(settings: Encoder, info: Texts) -> TextClassifier:
 
 def from_folder(weights: str, dropout: float, info: Texts) -> TextClassifier:
     """Load a pretrained encoder, its classifier random; raises InputError as `Encoder.build` does."""
-    try:
-        path = Path(weights).expanduser()
-        model = AutoModelForSequenceClassification.from_pretrained(
-            path if path.exists() else weights,
-            num_labels=info.num_classes,
-            hidden_dropout_prob=dropout,
-            attention_probs_dropout_prob=dropout,
-            ignore_mismatched_sizes=True,  # of a classifier of other classes
-        )
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"model.weights={weights}: {folded(error)}") from None
-    if model.config.vocab_size < info.vocabulary:
-        raise InputError(
-            f"model.weights={weights} knows {model.config.vocab_size} tokens, the data have "
-            f"{info.vocabulary}: take the model's own tokenizer, dataset.tokenizer={weights}"
-        )
+    model = pretrained_on_texts(
+        AutoModelForSequenceClassification,
+        weights,
+        info,
+        num_labels=info.num_classes,
+        hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=dropout,
+        ignore_mismatched_sizes=True,  # of a classifier of other classes
+    )
     return TextClassifier(model)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import cast
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
@@ -48,6 +50,11 @@ def opened(folder: str) -> PreTrainedTokenizerBase:
     if tokenizer.pad_token_id is None:  # as of GPT-2 and LLaMA, which were trained without padding
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
+
+
+def decoder(tokenizer: PreTrainedTokenizerBase) -> Callable[[Sequence[int]], str]:
+    """Return what turns tokens into the text again, without those around it."""
+    return cast("Callable[[Sequence[int]], str]", partial(tokenizer.decode, skip_special_tokens=True))
 
 
 def tokens(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], special: bool = True) -> Ragged:

@@ -13,19 +13,33 @@ if TYPE_CHECKING:
     from bls_bench.tasks.text_recognition.data import Words
 
 
-def _check(model: Model, *names: str) -> None:
-    for name in names:
-        if getattr(model, name) < 1:
-            raise ValueError(f"{name} must be at least 1, got {getattr(model, name)}")
-    dropout = model.dropout  # type: ignore[attr-defined]
-    if not 0 <= dropout < 1:
-        raise ValueError(f"dropout must be in [0, 1), got {dropout}")
-    if model.width % 32:  # type: ignore[attr-defined]
-        raise ValueError(f"width must be a multiple of 32, got {model.width}")  # type: ignore[attr-defined]
+@dataclass(frozen=True, kw_only=True)
+class WordNetwork(Model):
+    """width: channels of the last convolution. blocks: at each of the three sizes. dropout: in it."""
+
+    needs: ClassVar[frozenset[str]] = frozenset({"words"})
+    gives: ClassVar[frozenset[str]] = frozenset({"word_logits"})
+    width: int = 96
+    blocks: int = 1
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.width < 1 or self.width % 32:
+            raise ValueError(f"width must be a multiple of 32, got {self.width}")
+        check_counts(blocks=self.blocks)
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
+
+
+def check_counts(**counts: int) -> None:
+    """Raise ValueError for a setting of these names and values that is below 1."""
+    for name, value in counts.items():
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class CTCNetwork(Model):
+class CTCNetwork(WordNetwork):
     """Convolutions, the mean over the height, and an LSTM of both directions: a letter or none of each frame.
 
     A frame is four pixels wide (Shi et al. 2017, CRNN, is of this kind). width: channels of the last
@@ -33,15 +47,11 @@ class CTCNetwork(Model):
     last layer.
     """
 
-    needs: ClassVar[frozenset[str]] = frozenset({"words"})
-    gives: ClassVar[frozenset[str]] = frozenset({"word_logits"})
-    width: int = 96
-    blocks: int = 1
     hidden: int = 96
-    dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        _check(self, "width", "blocks", "hidden")
+        super().__post_init__()
+        check_counts(hidden=self.hidden)
 
     def build(self, info: Words) -> nn.Module:
         """Build the network for images (b, 3, H, W); it returns (b, W / 4, letters + 1)."""
@@ -51,7 +61,7 @@ class CTCNetwork(Model):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PositionAttention(Model):
+class PositionAttention(WordNetwork):
     """Convolutions, a transformer's encoder, and a query for each place of the word: all letters at once.
 
     The vision branch of ABINet (Fang et al. 2021) is of this kind; this is no copy of it, and there is no
@@ -59,16 +69,12 @@ class PositionAttention(Model):
     the three sizes. layers, heads: of the encoder. dropout: in the encoder.
     """
 
-    needs: ClassVar[frozenset[str]] = frozenset({"words"})
-    gives: ClassVar[frozenset[str]] = frozenset({"word_logits"})
-    width: int = 96
-    blocks: int = 1
     layers: int = 1
     heads: int = 4
-    dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        _check(self, "width", "blocks", "layers", "heads")
+        super().__post_init__()
+        check_counts(layers=self.layers, heads=self.heads)
         if self.width % self.heads:
             raise ValueError(f"width must be a multiple of heads={self.heads}, got {self.width}")
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from bls_bench.data.base import Data
 from bls_bench.tasks.objective import Loss, Measure, Objective, Place
+from bls_bench.tasks.showing import spread
 from bls_bench.tasks.text_recognition.data import WordBatch, Words
 from bls_bench.tasks.text_recognition.drawing import captioned
 from bls_bench.tasks.text_recognition.networks import Reader
@@ -44,9 +45,8 @@ class Recognising(Objective):
 
     def show(self, model: nn.Module, data: Data, folder: Path) -> None:
         """Draw words.png: some test pictures, each with its text and, where it differs, what is read."""
-        device, count = next(model.parameters()).device, len(data.test)
-        some = torch.arange(min(SHOWN, count)) * max(1, count // SHOWN)
-        batch = next(iter(data.test.batches([some], 0, device)))
+        device = next(model.parameters()).device
+        (batch,) = data.test.batches([spread(len(data.test), SHOWN)], 0, device)
         read, known = self.reading.read(model(batch.images).float()), batch.words.rows()
         texts = []
         for found, word in zip(read, known, strict=True):

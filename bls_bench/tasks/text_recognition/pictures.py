@@ -9,10 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
+import numpy as np
+
 from bls_bench.data.base import Data
 from bls_bench.data.columns import Ragged
 from bls_bench.data.decoding import decode
-from bls_bench.data.pictures import PictureFiles, existing
+from bls_bench.data.pictures import PictureFiles, check_apart, existing
+from bls_bench.system import settings
 from bls_bench.system.errors import InputError
 from bls_bench.system.lazy import Lazy, torch
 from bls_bench.system.processes import process_rank
@@ -45,6 +48,7 @@ class WordPictures(PictureFiles):
     train, benchmarks: the names of the sets under `root` that are trained and tested on. alphabet: the
     letters that are read; others are left out of a text, and capitals are small ones where it has none.
     longest: a training word of more letters is left out, as one is of which no letter is left.
+    exif: turn pictures as their orientation tag says.
     """
 
     gives: ClassVar[frozenset[str]] = frozenset({"words"})
@@ -54,12 +58,11 @@ class WordPictures(PictureFiles):
     longest: int = 25
     height: int = 32
     width: int = 128
+    exif: bool = settings.added(False, neutral=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("train", "benchmarks"):
-            if not getattr(self, name):
-                raise ValueError(f"{name} must name at least one set, got []")
+        check_apart(self.train, self.benchmarks, "benchmarks")
         if not 1 <= len(set(self.alphabet)) == len(self.alphabet) <= 255:
             raise ValueError(f"alphabet must be 1 to 255 letters, each once, got {self.alphabet!r}")
         for name, least in (("longest", 1), ("height", 16), ("width", 16)):
@@ -102,14 +105,20 @@ class WordPictures(PictureFiles):
         if found and process_rank()[0] == 0:
             of = f"of {len(lengths) + empty + long} words in {', '.join(names)}"
             print(f"dataset: {of} {' and '.join(found)}: left out")
-        starts = torch.cat([torch.zeros(1, dtype=torch.int64), torch.tensor(lengths).cumsum(0)])
-        words = Ragged(torch.tensor(letters), starts)
-        return WordReader(sources, torch.tensor(sets), torch.tensor(places), words, self.height, self.width)
+        # By way of numpy, which keeps their types: torch.tensor would take eight bytes for each letter.
+        values, counts, owners, at = (
+            torch.from_numpy(np.array(column)) for column in (letters, lengths, sets, places)
+        )
+        words = Ragged(values, torch.cat([counts.new_zeros(1), counts.cumsum(0)]))
+        return WordReader(sources, owners, at, words, self.height, self.width, self.exif)
 
 
 @dataclass(frozen=True)
 class WordReader:
-    """A `Reader` of pictures. sets, places: (N,), the source of each and which of its pictures it is."""
+    """A `Reader` of pictures. sets, places: (N,), the source of each and which of its pictures it is.
+
+    exif: see `decode`.
+    """
 
     sources: tuple[Source, ...]
     sets: Tensor
@@ -117,6 +126,7 @@ class WordReader:
     words: Ragged
     height: int
     width: int
+    exif: bool
 
     @property
     def ragged(self) -> frozenset[str]:
@@ -131,7 +141,7 @@ class WordReader:
         start, end = self.words.starts[index : index + 2].tolist()
         shape = partial(scaled, height=self.height, width=self.width)
         return {
-            "images": decode(path, shape, content=content),
+            "images": decode(path, shape, self.exif, content),
             "words": self.words.values[start:end],
             "sets": self.sets[index].long(),
         }

@@ -9,7 +9,12 @@ from bls_bench.system.errors import InputError
 from bls_bench.tasks.base import Metric, Task
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
     from bls_bench.data.base import Data
+    from bls_bench.gallery.shown import Shown
     from bls_bench.tasks.text_recognition.objective import Recognising
 
 
@@ -24,6 +29,11 @@ class TextRecognition(Task):
     needs: ClassVar[frozenset[str]] = frozenset({"words", "word_logits"})
     per_sample: bool = True
     benchmarks: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [metric_of(name) for name in self.benchmarks]
+        if twice := [name for name in self.benchmarks if names.count(metric_of(name)) > 1]:
+            raise ValueError(f"benchmarks must end in different names, got {twice}")
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -43,6 +53,11 @@ class TextRecognition(Task):
                 f"{list(data.info.benchmarks)}"
             )
         return Recognising(self, data.info)
+
+    def shown(self, data: Data, indices: Tensor) -> Iterator[Shown]:
+        from bls_bench.tasks.text_recognition.showing import lettered
+
+        return lettered(data, indices)
 
 
 def metric_of(benchmark: str) -> str:

@@ -1,6 +1,7 @@
 """Pictures with captions: the scenes, three formats of files, and what is wrong in them."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -195,3 +196,22 @@ class TestFiles:
     def test_words_that_are_too_rare(self, tmp_path):
         with pytest.raises(InputError, match=r"dataset.least=100 leaves no word of the training captions"):
             lines(tmp_path, least=100).load(0)
+
+
+@pytest.mark.parametrize("exif", [False, True])
+def test_orientation_tags_are_followed_by_choice(exif, tmp_path):
+    dataset = lines(tmp_path)
+    for path in tmp_path.rglob("*.jpg"):
+        with Image.open(path) as file:
+            picture, tags = file.convert("RGB"), file.getexif()
+        # Top-left is white, and the tag says that it was turned by half.
+        picture.paste("black", (0, 0, *picture.size))
+        picture.paste("white", (0, 0, picture.width // 2, picture.height // 2))
+        tags[0x0112] = 3
+        picture.save(path, exif=tags)
+    data = replace(dataset, exif=exif).load(0)
+    (batch,) = data.test.batches([torch.arange(1)], 0, CPU)
+    for image in [batch.images]:
+        corners = image[0, 0, [8, -8]][:, [8, -8]]
+        bright = [[False, False], [False, True]] if exif else [[True, False], [False, False]]
+        assert (corners > 0.5).tolist() == bright

@@ -59,7 +59,7 @@ def test_a_loss_looks_at_no_other_sample(network):
 def test_what_is_said_is_the_likeliest_word_after_each_other(network):
     batch = a_batch()
     network.eval()
-    for image, row in zip(batch.images, network.say(batch.images).tolist(), strict=True):
+    for image, row in zip(batch.images, network(batch.images).tolist(), strict=True):
         before = [START]
         for word in row:
             if before[-1] == END:

@@ -5,9 +5,11 @@ import pytest
 import torch
 from PIL import Image
 
+from bls_bench.engine.evaluation import measured
 from bls_bench.system.errors import InputError
 from bls_bench.tasks.captioning.objective import Alike
 from bls_bench.tasks.objective import Place
+from tests.two_processes import in_two_processes
 
 from ..running import assert_same, make_config, make_engine, train, train_in_two_goes
 
@@ -52,7 +54,7 @@ def test_a_few_captions_are_learnt_by_heart():
         optimizer.zero_grad()
         objective.loss(network, batch, Place(0, 0, 0), frozenset()).value.mean().backward()
         optimizer.step()
-    assert torch.equal(network.eval().say(batch.images), batch.captions[:, :-1])
+    assert torch.equal(network.eval()(batch.images), batch.captions[:, :-1])
 
 
 def test_processes_together_are_one():
@@ -74,6 +76,10 @@ def test_processes_together_are_one():
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
+        (
+            ["dataset=coco_captions", "dataset.root=x", "dataset.test=train2017"],
+            r"test must hold none of the splits of train, got \['train2017'\]",
+        ),
         (["dataset=digits"], r"needs captions, which dataset=digits does not give: use dataset=described_"),
         (["model=resnet18"], r"model=classifier needs .*, which dataset=described_scenes does not give"),
         (["task.per_sample=false", "pruner=infobatch"], r"scorer=per_sample needs the loss of each sample"),
@@ -97,3 +103,19 @@ def test_processes_together_are_one():
 def test_wrong_values_are_refused_by_name(overrides, message):
     with pytest.raises(InputError, match=message):
         make_config("task=captioning", *overrides)
+
+
+def sharded(rank=0, folder=None):
+    """Captions of a model in parts, of which one process has more to say than the other."""
+    fsdp = ("trainer.strategy=fsdp",) if folder is not None else ()
+    engine = make_engine(*TINY, "dataset.images=52", *fsdp)
+    learner = engine.learner
+    learner.objective.measured_at_once = 3
+    return measured(learner.evaluated, learner.objective, engine.data.test, engine.fabric)
+
+
+@pytest.mark.slow
+def test_a_model_in_parts_says_what_a_whole_one_does(tmp_path):
+    whole = sharded()
+    for found in in_two_processes(sharded, tmp_path):
+        assert found == pytest.approx(whole)

@@ -238,3 +238,18 @@ def test_the_papers_experiment_trains_what_lora_adds_and_nothing_else(folder, tm
     assert len(added) == 2  # of queries and values
     assert all(bool(value.any()) for value in added.values())  # they begin as zeros
     assert_same(train_in_two_goes(3, tmp_path / "parts", *run, *small), whole)
+
+
+def test_weights_saved_in_half_precision_are_trained_in_full(folder, tmp_path):
+    LlamaForCausalLM.from_pretrained(folder).bfloat16().save_pretrained(folder)
+    root = write(tmp_path / "data", entries(40))
+    data = Alpaca(root=root, tokenizer=str(folder)).load(0)
+    for rank in (None, 2):
+        model = CausalLM(weights=str(folder), lora_rank=rank).build(data.info)
+        assert {weight.dtype for weight in model.parameters()} == {torch.float32}
+
+
+def test_the_perplexity_of_a_model_that_knows_nothing_is_infinite(alpaca):
+    measure = Language().build(alpaca, 0).measure()
+    measure.merge([(8000.0, 10)])
+    assert measure.compute() == {"nll": 800.0, "perplexity": math.inf}

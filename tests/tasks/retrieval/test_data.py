@@ -103,3 +103,22 @@ class TestLists:
     def test_bad_lists(self, lines, message, tmp_path):
         with pytest.raises(InputError, match=message):
             listed(tmp_path, lines).load(0)
+
+
+@pytest.mark.parametrize("exif", [False, True])
+def test_orientation_tags_are_followed_by_choice(exif, tmp_path):
+    frames(tmp_path, 10)
+    for path in tmp_path.rglob("*.jpg"):
+        with Image.open(path) as file:
+            picture, tags = file.convert("RGB"), file.getexif()
+        # Top-left is white, and the tag says that it was turned by half.
+        picture.paste("black", (0, 0, *picture.size))
+        picture.paste("white", (0, 0, picture.width // 2, picture.height // 2))
+        tags[0x0112] = 3
+        picture.save(path, exif=tags)
+    data = FramePairs(root=str(tmp_path), exif=exif, **PLAIN).load(0)
+    (batch,) = data.test.batches([torch.arange(1)], 0, CPU)
+    for image in batch[:2]:
+        corners = image[0, 0, [8, -8]][:, [8, -8]]
+        bright = [[False, False], [False, True]] if exif else [[True, False], [False, False]]
+        assert (corners > 0.5).tolist() == bright

@@ -146,3 +146,17 @@ def test_towers_give_vectors_of_length_one(encoder, shared):
 def test_an_unknown_encoder():
     with pytest.raises(InputError, match="model.encoder=eye is neither cnn nor a timm model"):
         TwoTowers(encoder="eye").build(Views(32))
+
+
+def test_vectors_that_are_no_numbers_find_nothing():
+    assert recall([[math.nan] * 11] * 11) == {"R1": 0, "R5": 0, "R10": 0, "R1percent": 0}
+
+
+@pytest.mark.parametrize("name", ["info_nce", "soft_margin"])
+def test_likeness_is_not_rounded_in_mixed_precision(name):
+    batch = ViewBatch(*(part.float() for part in pairs()[:2]), torch.arange(5))
+    objective = Matching(Retrieval(loss=name), Views(32))
+    whole = objective.loss(Vectors(), batch, Place(0, 0, 0), frozenset()).value
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = objective.loss(Vectors(), batch, Place(0, 0, 0), frozenset()).value
+    assert torch.equal(mixed, whole)

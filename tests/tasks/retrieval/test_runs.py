@@ -1,5 +1,7 @@
 """Laws of whole runs of retrieval, on forty pairs."""
 
+import weakref
+
 import pytest
 import torch
 
@@ -67,6 +69,10 @@ def test_a_few_pairs_are_learnt_by_heart(loss):
             r"dataset.tested must be in \(0, 1\), got 1",
         ),
         (
+            ["dataset=cvusa", "dataset.root=x", "dataset.train=a.csv", "dataset.test=a.csv"],
+            r"test must hold none of the splits of train, got \['a.csv'\]",
+        ),
+        (
             ["dataset=cvusa", "dataset.root=x", "dataset.query=0"],
             r"place must be another column than query, got 0",
         ),
@@ -75,3 +81,27 @@ def test_a_few_pairs_are_learnt_by_heart(loss):
 def test_wrong_values_are_refused_by_name(overrides, message):
     with pytest.raises(InputError, match=message):
         make_config("task=retrieval", *overrides)
+
+
+def test_the_pictures_of_a_run_hold_few_places_in_memory(tmp_path, monkeypatch):
+    """Of all test places only vectors are kept: a drawing of few rows takes the pictures of few."""
+    engine = make_engine(*TINY, "dataset.images=400")  # 100 to test on
+    network, test = engine.learner.model.module.eval(), engine.data.test
+    engine.learner.objective.measured_at_once = 10
+    kept, made = [], type(test).batches
+
+    def batches(self, *arguments):
+        for batch in made(self, *arguments):
+            kept.append(weakref.ref(batch.places))
+            yield batch
+
+    monkeypatch.setattr(type(test), "batches", batches)
+    alive = []
+    monkeypatch.setattr(
+        "bls_bench.tasks.retrieval.objective.write_rows",
+        lambda rows, path: alive.append(sum(len(one()) for one in kept if one() is not None)),
+    )
+    with torch.no_grad():
+        engine.learner.objective.show(network, engine.data, tmp_path)
+    # Six queries with four places each, and the last batch of ten.
+    assert 30 <= alive[0] <= 40

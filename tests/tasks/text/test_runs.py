@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from bls_bench.system.errors import InputError
+
 from ...helpers import StopAt
 from ...two_processes import in_two_processes
 from ..running import assert_same, make_config, make_engine, train, train_in_two_goes
@@ -22,8 +24,9 @@ def test_every_kind_of_pruning_trains(pruner, scorer, tmp_path):
 
 
 @pytest.mark.parametrize("steps", [2, 4])
-def test_stopped_in_the_middle_of_an_epoch_equals_uninterrupted(steps, tmp_path):
-    overrides = (*TINY, "pruner=bls_infobatch")
+@pytest.mark.parametrize("by_length", ["false", "true"])
+def test_stopped_in_the_middle_of_an_epoch_equals_uninterrupted(steps, by_length, tmp_path):
+    overrides = (*TINY, "pruner=bls_infobatch", f"trainer.by_length={by_length}")
     whole = train(tmp_path / "whole", *overrides)
     assert_same(train_in_two_goes(steps, tmp_path / "parts", *overrides), whole)
 
@@ -43,6 +46,24 @@ def test_two_processes_make_the_steps_of_one(tmp_path):
         assert other == accuracies
         for name, value in weights.items():
             torch.testing.assert_close(others[name], value, rtol=1e-4, atol=1e-5)
+
+
+def test_batches_by_length_are_of_the_same_samples():
+    small = (*TINY, "trainer.batch_size=8")
+    plain, sorted_ = (make_engine(*small, f"trainer.by_length={one}") for one in ("false", "true"))
+    before, after = plain.state.begin_epoch(), sorted_.state.begin_epoch()
+    assert sorted(before.indices.tolist()) == sorted(after.indices.tolist())
+    lengths = sorted_.data.lengths
+
+    def padded(selection):
+        return sum(int(lengths[batch.indices].max()) * len(batch.indices) for batch in selection.batches(8))
+
+    assert padded(after) < padded(before)
+
+
+def test_data_without_lengths_have_no_batches_by_length():
+    with pytest.raises(InputError, match=r"trainer.by_length=true .* dataset=digits does not have"):
+        make_engine("trainer.by_length=true", "dataset.subset=5", "trainer.batch_size=8")
 
 
 def test_it_learns(tmp_path):

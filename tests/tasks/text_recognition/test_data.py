@@ -200,3 +200,27 @@ def test_iiit5k_of_the_shared_data(tmp_path):
     data = ListedWords(root=str(tmp_path / "iiit5k"), workers=0, in_memory="false").load(0)
     assert (len(data.train), len(data.test)) == (2000, 3000)
     assert words_of(data.test, data.info, 3) == ["private", "parking", "salutes"]
+
+
+def test_letters_take_a_byte_each(tmp_path):
+    data = ListedWords(root=str(listed(tmp_path, WORDS)), workers=0, in_memory="true").load(0)
+    assert data.train.columns["words"].values.dtype == torch.uint8
+
+
+@pytest.mark.parametrize("exif", [False, True])
+def test_orientation_tags_are_followed_by_choice(exif, tmp_path):
+    root = listed(tmp_path, WORDS)
+    for path in tmp_path.rglob("*.png"):
+        with Image.open(path) as file:
+            picture, tags = file.convert("RGB"), file.getexif()
+        # Top-left is white, and the tag says that it was turned by half.
+        picture.paste("black", (0, 0, *picture.size))
+        picture.paste("white", (0, 0, picture.width // 2, picture.height // 2))
+        tags[0x0112] = 3
+        picture.save(path, exif=tags)
+    data = ListedWords(root=str(root), workers=0, exif=exif).load(0)
+    (batch,) = data.test.batches([torch.arange(1)], 0, CPU)
+    for image in [batch.images]:
+        corners = image[0, 0, [8, -8]][:, [8, -8]]
+        bright = [[False, False], [False, True]] if exif else [[True, False], [False, False]]
+        assert (corners > 0.5).tolist() == bright

@@ -86,7 +86,7 @@ def test_each_benchmark_has_a_metric_where_there_are_several(tmp_path):
         (["dataset.digits=0"], r"dataset.digits must be at least 1, got 0"),
         (
             ["dataset=iiit5k", "dataset.root=x", "dataset.train=[]"],
-            r"dataset.train must name at least one set",
+            r"dataset.train must name at least one split",
         ),
         (
             ["dataset=iiit5k", "dataset.root=x", "dataset.alphabet=aba"],
@@ -102,3 +102,18 @@ def test_wrong_values_are_refused_by_name(overrides, message):
 def test_benchmarks_that_the_data_have_not_are_refused():
     with pytest.raises(InputError, match=r"task.benchmarks=\['x'\] must be those of the data set, \[\]"):
         make_engine(*TINY, "task.benchmarks=[x]")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["dataset.benchmarks=[train]"],
+            r"benchmarks must hold none of the splits of train, got \['train'\]",
+        ),
+        (["dataset.benchmarks=[a/x,b/x]"], r"benchmarks must end in different names, got \['a/x', 'b/x'\]"),
+    ],
+)
+def test_sets_that_are_not_apart_are_refused(overrides, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        make_config("experiment=iiit5k", f"dataset.root={tmp_path}", *overrides)
