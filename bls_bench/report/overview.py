@@ -53,8 +53,8 @@ def _pays(full: list[Effect]) -> str:
     return (
         f"Of {len(full)} comparisons with full data {found[BETTER]} are better, {found[LOSSLESS]} lossless, "
         f"{found[WORSE]} worse, and in {found[OPEN]} the seeds decide nothing; one by one, not "
-        f"corrected, {single[WORSE]} intervals lie on the worse side of zero and {single[BETTER]} on the better, "
-        "where chance alone gives one in forty each"
+        f"corrected, {single[WORSE]} intervals lie on the worse side of zero and {single[BETTER]} on the "
+        "better, where chance alone gives one in forty each"
     )
 
 
