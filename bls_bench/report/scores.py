@@ -113,22 +113,21 @@ def finding(grid: Grid, measured: Measured) -> str:
 
 
 def _effects(grid: Grid, measured: Measured, found: Sequence[Cell]) -> str:
-    """Rows by scorer, columns by setting; empty where nothing was run."""
-    settings = list(dict.fromkeys(cell.setting for cell in found))
+    """Rows by scorer, columns by setting, those alone in which something was run; empty without any."""
     scorers = [name for name in grid.names["scorers"] if any(cell.scorer == name for cell in found)]
-    rows, any_run = [], False
-    for scorer in scorers:
-        row = [grid.label("scorers", scorer)]
-        for setting in settings:
-            cell = found[0]._replace(setting=setting, scorer=scorer)
-            text = _level(measured, cell) if scorer in CONTROLS else _effect(grid, measured, cell)
-            any_run = any_run or bool(text)
-            row.append(text)
-        rows.append(row)
-    heads = [
-        f"{grid.label('settings', setting)} ({_seeds(measured, found, setting)})" for setting in settings
-    ]
-    return _table(["scores", *heads], rows) if any_run else ""
+    columns: dict[str, list[str]] = {}
+    for setting in dict.fromkeys(cell.setting for cell in found):
+        cells = [found[0]._replace(setting=setting, scorer=scorer) for scorer in scorers]
+        texts = [
+            _level(measured, cell) if cell.scorer in CONTROLS else _effect(grid, measured, cell)
+            for cell in cells
+        ]
+        if any(texts):
+            head = f"{grid.label('settings', setting)} ({_seeds(measured, found, setting)})"
+            columns[head] = texts
+    labels = [grid.label("scorers", scorer) for scorer in scorers]
+    rows = [list(row) for row in zip(labels, *columns.values(), strict=True)]
+    return _table(["scores", *columns], rows) if columns else ""
 
 
 def _effect(grid: Grid, measured: Measured, cell: Cell) -> str:
