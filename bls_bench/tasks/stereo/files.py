@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 from PIL import Image
-from torchvision.transforms.v2.functional import pil_to_tensor
 
 from bls_bench.data.base import Data
 from bls_bench.data.decoding import decode, opened, size_of
@@ -107,6 +106,9 @@ class SceneReader:
         }
 
     def _scaled(self, picture: Image.Image) -> Tensor:
+        # Imported here: it takes seconds.
+        from torchvision.transforms.v2.functional import pil_to_tensor
+
         return pil_to_tensor(picture.resize((self.width, self.height), Image.Resampling.BILINEAR))
 
     def _depth(self, file: Path, ends: tuple[float, float]) -> Tensor:
