@@ -75,9 +75,23 @@ class Comparison:
 
     @property
     def told(self) -> str:
-        """The verdict, with the seeds it would take where there are not enough; empty without a margin."""
+        """The verdict, and where there are not enough seeds how many it would take; empty without a margin.
+
+        In place of these, what the comparison would say were it the only one of its family.
+        """
         about = f" (about {self.seeds_needed})" if self.seeds_needed else ""
+        if self.verdict == UNDECIDED and self.direction_alone is not None:
+            about = f" ({self.direction_alone} by itself)"
         return f"{self.verdict or ''}{about}"
+
+    @property
+    def direction_alone(self) -> str | None:
+        """The side of zero that the 95% interval lies on; None where it holds zero, or nothing is said."""
+        if self.n < MIN_SEEDS or self.p_zero is None or self.low is None or self.high is None:
+            return None
+        if self.low <= 0 <= self.high:
+            return None
+        return BETTER if (self.low > 0) == (self.better == "higher") else WORSE
 
     @property
     def seeds_needed(self) -> int | None:

@@ -117,7 +117,7 @@ def test_not_enough_seeds_says_how_many_would_do():
     assert compare(shifted(-1.0, -1.2, -0.9, -1.1, -1.3), FULL, 0.5, "higher").told == "worse"
     assert compare(shifted(2.0, -1.0, 1.0), FULL, None, "higher").told == ""
     apart = replace(compare(shifted(-2.0, -1.2, -0.9, -1.1, -1.3), FULL, 0.5, "higher"), p_zero=0.2)
-    assert apart.told == "not enough seeds"  # by the correction alone
+    assert apart.told == "not enough seeds (worse by itself)"  # open by the correction alone
     # Enough by their spread, were there no difference; but there is one.
     near = dict(enumerate(0.05 + 0.4 * np.sin(np.arange(40.0) * 2)))
     known = replace(compare(near, dict.fromkeys(near, 0.0), 0.5, "higher"), p_equivalent=0.1)
@@ -177,3 +177,11 @@ def test_the_verdict_does_not_depend_on_the_unit(power):
     steps, scale = (-1.0, -1.2, -0.9, -1.1, -1.3), 10.0**power
     method, full = ({seed: value * scale for seed, value in runs.items()} for runs in (shifted(*steps), FULL))
     assert compare(method, full, 0.5 * scale, "higher").verdict == "worse"
+
+
+def test_a_difference_that_only_the_table_takes_back_is_told():
+    method = {seed: 50.0 + spread for seed, spread in enumerate((0.0, 0.4, 0.8))}
+    alone = compare(method, dict.fromkeys(range(3), 60.0), 0.5, "higher")
+    assert alone.told == "worse"
+    many = corrected([alone] + [replace(alone, p_zero=0.9)] * 2000)[0]
+    assert many.told == "not enough seeds (worse by itself)"
