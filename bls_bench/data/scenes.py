@@ -6,8 +6,10 @@ hold digits that no scene for testing holds.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from bls_bench.data.base import Dataset, check_side
 from bls_bench.data.columns import Ragged
 from bls_bench.system.lazy import torch
 from bls_bench.system.streams import stream
@@ -20,6 +22,24 @@ CLASSES = tuple("0123456789")
 SMALLEST, LARGEST, TRIES = 0.2, 0.45, 20
 # A pixel belongs to a digit where it covers more of the ground than this.
 COVERED = 0.3
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneDataset(Dataset):
+    """`images` scenes to train on and a quarter as many to test on, of side `image_size`.
+
+    A scene holds none to `objects` digits.
+    """
+
+    images: int = 480
+    image_size: int = 64
+    objects: int = 4
+
+    def __post_init__(self) -> None:
+        check_side(self.image_size, least=32)
+        for name, least in (("images", 4), ("objects", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
 
 
 class Scenes(NamedTuple):

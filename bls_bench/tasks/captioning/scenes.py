@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from bls_bench.data import scenes
-from bls_bench.data.base import Data, Dataset, check_side
+from bls_bench.data.base import Data
 from bls_bench.data.columns import Columns, Ragged
 from bls_bench.data.jitter import Jitter
 from bls_bench.system.lazy import torch
@@ -24,7 +24,7 @@ NOTHING = ("nothing on the ground", "there is nothing on the ground", "nothing h
 
 
 @dataclass(frozen=True, kw_only=True)
-class DescribedScenes(Dataset):
+class DescribedScenes(scenes.SceneDataset):
     """`images` scenes to train on and a quarter as many to test on, of side `image_size`, of other digits.
 
     A scene holds none to `objects` digits. It has four captions, which tell in other words what is where.
@@ -35,12 +35,6 @@ class DescribedScenes(Dataset):
     images: int = 1200
     image_size: int = 48
     objects: int = 2
-
-    def __post_init__(self) -> None:
-        check_side(self.image_size, least=32)
-        for name, least in (("images", 4), ("objects", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
 
     def load(self, seed: int, device: torch.device | None = None) -> Data:
         train, said = self._made(self.images, True)

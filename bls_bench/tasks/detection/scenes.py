@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bls_bench.data import scenes
-from bls_bench.data.base import Data, Dataset, Images, check_side
+from bls_bench.data.base import Data, Images
 from bls_bench.data.columns import Columns
 from bls_bench.data.jitter import Jitter
 from bls_bench.tasks.detection.batches import Batches
@@ -19,27 +19,18 @@ JITTER = Jitter(shift=0.15, scale=(0.85, 1.15), flip=False)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scenes(Dataset):
+class Scenes(scenes.SceneDataset):
     """`images` scenes to train on and a quarter as many to test on, of side `image_size`.
 
     A scene holds none to `objects` digits. masks: give their masks too.
     """
 
     name: str = "scenes"
-    images: int = 480
-    image_size: int = 64
-    objects: int = 4
     masks: bool = False
 
     @property
     def gives(self) -> frozenset[str]:
         return frozenset({"images", "boxes", *(("masks",) if self.masks else ())})
-
-    def __post_init__(self) -> None:
-        check_side(self.image_size, least=32)
-        for name, least in (("images", 4), ("objects", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
 
     def load(self, seed: int, device: torch.device | None = None) -> Data:
         return Data(

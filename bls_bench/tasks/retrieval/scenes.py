@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from bls_bench.data import scenes
-from bls_bench.data.base import Data, Dataset, check_side
+from bls_bench.data.base import Data
 from bls_bench.data.columns import Columns
 from bls_bench.system.lazy import torch
 from bls_bench.system.streams import stream
@@ -20,7 +20,7 @@ TURN, NOISE = 30.0, 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
-class SceneViews(Dataset):
+class SceneViews(scenes.SceneDataset):
     """`images` scenes to train on and a quarter as many to test on, of side `image_size`, of other digits.
 
     The place is a scene of none to `objects` digits in colour. The query is the same scene turned, as a noisy
@@ -32,12 +32,6 @@ class SceneViews(Dataset):
     images: int = 1600
     image_size: int = 48
     objects: int = 5
-
-    def __post_init__(self) -> None:
-        check_side(self.image_size, least=32)
-        for name, least in (("images", 4), ("objects", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
 
     def load(self, seed: int, device: torch.device | None = None) -> Data:
         make = ViewBatches(JITTER)

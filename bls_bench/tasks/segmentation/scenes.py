@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from bls_bench.data import scenes
-from bls_bench.data.base import Data, Dataset, Images, check_side
+from bls_bench.data.base import Data, Images
 from bls_bench.data.columns import Columns
 from bls_bench.data.jitter import Jitter
 from bls_bench.tasks.segmentation.batches import PixelBatches
@@ -19,7 +19,7 @@ JITTER = Jitter(shift=0.15, scale=(0.85, 1.15), flip=False)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScenePixels(Dataset):
+class ScenePixels(scenes.SceneDataset):
     """`images` scenes to train on and a quarter as many to test on, of side `image_size`.
 
     A scene holds none to `objects` digits. Class 0 is the ground, class 1 + d the pixels of a digit d.
@@ -27,15 +27,6 @@ class ScenePixels(Dataset):
 
     gives: ClassVar[frozenset[str]] = frozenset({"images", "pixel_classes"})
     name: str = "scene_pixels"
-    images: int = 480
-    image_size: int = 64
-    objects: int = 4
-
-    def __post_init__(self) -> None:
-        check_side(self.image_size, least=32)
-        for name, least in (("images", 4), ("objects", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
 
     def load(self, seed: int, device: torch.device | None = None) -> Data:
         return Data(
