@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bls_bench.experiments.spec import Table
 from bls_bench.report import numbers, statistics
 from bls_bench.report.cells import Cell, Cells
-from bls_bench.report.statistics import BETTER, MIN_SEEDS, OUTCOMES, WORSE, Comparison
+from bls_bench.report.statistics import BETTER, OUTCOMES, WORSE, Comparison
 
 # Points of pruned % by which a method and its random scores may differ to be set beside each other.
 ALIKE = 1.0
@@ -34,13 +34,6 @@ class Effect:
         """The 95% interval of the difference; None below two seeds."""
         low, high = self.found.low, self.found.high
         return None if low is None or high is None else (low, high)
-
-    @property
-    def side(self) -> str | None:
-        """On which side of zero its interval lies; None where it holds zero."""
-        if self.interval is None or self.interval[0] <= 0 <= self.interval[1]:
-            return None
-        return BETTER if (self.found.difference > 0) == (self.found.better == "higher") else WORSE
 
     @property
     def told(self) -> str:
@@ -128,7 +121,7 @@ def one_by_one(effects: Iterable[Effect]) -> dict[str, int]:
 
     Not corrected: chance alone puts one in forty on each side.
     """
-    sides = [effect.side for effect in effects if effect.found.n >= MIN_SEEDS]
+    sides = [effect.found.side for effect in effects]
     return {side: sides.count(side) for side in (BETTER, WORSE)}
 
 

@@ -80,12 +80,12 @@ class Comparison:
         In place of these, what the comparison would say were it the only one of its family.
         """
         about = f" (about {self.seeds_needed})" if self.seeds_needed else ""
-        if self.verdict == UNDECIDED and self.direction_alone is not None:
-            about = f" ({self.direction_alone} by itself)"
+        if self.verdict == UNDECIDED and self.side is not None:
+            about = f" ({self.side} by itself)"
         return f"{self.verdict or ''}{about}"
 
     @property
-    def direction_alone(self) -> str | None:
+    def side(self) -> str | None:
         """The side of zero that the 95% interval lies on; None where it holds zero, or nothing is said."""
         if self.n < MIN_SEEDS or self.p_zero is None or self.low is None or self.high is None:
             return None

@@ -99,7 +99,7 @@ def test_the_comparisons_of_a_table_are_one_family(build):
     among = effects.against_full(*build({FULL: [78.0] * 3, METHOD: method} | others))
     assert among[0].found.p_zero == pytest.approx(3 * alone[0].found.p_zero)
     assert among[0].interval == alone[0].interval
-    assert [one.side for one in among] == ["worse", None, None]
+    assert [one.found.side for one in among] == ["worse", None, None]
     assert effects.one_by_one(among) == {"better": 0, "worse": 1}
 
 
