@@ -57,13 +57,7 @@ def arrangement(config: Config, data: Data) -> Callable[[Selection, torch.Genera
             f"trainer.by_length=true is for samples of different lengths, which "
             f"dataset={config.dataset.name} does not have: leave it at false"
         )
-    return partial(_by_length, data.lengths, config.trainer.batch_size)
-
-
-def _by_length(
-    lengths: Tensor, batch_size: int, selection: Selection, generator: torch.Generator
-) -> Selection:
-    return by_length(selection, lengths, batch_size, generator)
+    return partial(by_length, data.lengths, config.trainer.batch_size)
 
 
 def fed(data: Data, steps: Sequence[list[Tensor]], first: int, epoch: int, fabric: Fabric) -> Iterator[Any]:

@@ -23,7 +23,7 @@ def pooled(lengths: Tensor, batch_size: int) -> Tensor:
 
 
 def by_length(
-    selection: Selection, lengths: Tensor, batch_size: int, generator: torch.Generator
+    lengths: Tensor, batch_size: int, selection: Selection, generator: torch.Generator
 ) -> Selection:
     """Return an epoch's samples with those of each batch of like length, the batches in random order.
 

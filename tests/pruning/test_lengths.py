@@ -14,7 +14,7 @@ def arranged(count, weights=True, seed=0):
     lengths = torch.randint(1, 100, (2 * count,), generator=generator)
     indices = torch.randperm(2 * count, generator=generator)[:count]
     selection = Selection(indices, torch.rand(count, generator=generator) if weights else None, 0.5)
-    return selection, by_length(selection, lengths, BATCH, generator), lengths
+    return selection, by_length(lengths, BATCH, selection, generator), lengths
 
 
 def padding(selection, lengths):
