@@ -179,8 +179,6 @@ class Handler(Dataset):
             kept, samples = loss.detach()[mask], samples[chosen]
             kept = kept if per_sample or len(kept) == 0 else kept.mean()
             loss = loss if per_sample else loss.mean()
-            # From now on BLS's start value is no score of a sample that never counted.
-            state.partial = True
         else:
             loss = checked(loss, count, type(self).__name__, per_sample)
             kept = loss.detach().clone()  # a copy: CUDA graphs overwrite their outputs
@@ -188,6 +186,8 @@ class Handler(Dataset):
             state.begin_epoch()
         if samples.numel():
             state.record(samples, kept)
+        # From now on BLS's start value is no score of a sample that never counted.
+        state.partial = state.partial or mask is not None
         self._device = kept.device
         state.steps_made += 1
         running.settle(samples, count)
