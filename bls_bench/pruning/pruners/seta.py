@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from bls_bench.pruning.kmeans1d import kmeans1d
 from bls_bench.pruning.pruner import Epoch, annealing_start
@@ -20,7 +20,7 @@ class SeTaPruner(AnnealedPruner):
     """SeTa (Scale Efficient Training, CVPR 2025), read off the authors' code.
 
     prune_ratio: r, the share removed by a uniform draw before anything else, in [0, 1).
-    num_groups: k groups of like scores, by one-dimensional k-means.
+    num_groups: k groups of like scores, by exact one-dimensional k-means.
     window_scale: the window spans round(k * window_scale) of the groups, at least one.
     delta: from epoch delta * E on, `anneal`: `partial` trains on a fresh uniform draw of
     int((1 - r) * N) samples, which still counts as pruned (the authors'); `full` on all samples.
@@ -28,6 +28,8 @@ class SeTaPruner(AnnealedPruner):
     With a target, r is what makes draw and window together keep as many samples as this epoch should. A
     window that is too small even at r = 0 takes in the samples outside whose scores lie nearest to it.
     """
+
+    version: ClassVar[int] = 2
 
     prune_ratio: float = 0.1
     num_groups: int = 5
