@@ -93,6 +93,16 @@ class TestMasks:
         with Image.open(picture) as drawn:
             assert drawn.height > 2 * 192
 
+    def test_stop_and_resume_equals_uninterrupted(self, tmp_path, monkeypatch):
+        """Stopped in the middle of the second epoch, after the pruner's first selection."""
+        overrides = ("pruner=bls_seta", "trainer.epochs=2")
+        whole, whole_lines = train(tmp_path / "whole", *overrides, tiny=self.TASK)
+        stopped(tmp_path / "parts", 4, monkeypatch, *overrides, tiny=self.TASK)
+        torch.manual_seed(99)
+        result, lines = train(tmp_path / "parts", *overrides, tiny=self.TASK)
+        assert without_times(result) == without_times(whole)
+        assert without_times(lines) == without_times(whole_lines)
+
     @pytest.mark.parametrize(
         ("override", "message"),
         [
@@ -284,21 +294,30 @@ def plain_precision(found, targets):
     return 100 * sum(points) / 101
 
 
-def two_process_run(rank, folder):
+def one_of_two(tiny):
     """Train an epoch, and measure the same model."""
     torch.set_num_threads(1)
-    config = make_config(*TINY, "pruner=infobatch", "trainer.epochs=1", "trainer.device=cpu")
+    config = make_config(*tiny, "pruner=infobatch", "trainer.epochs=1", "trainer.device=cpu")
     engine = Engine(config, config.dataset.load(0), make_fabric(config.trainer))
     before = engine.measured()
     line = engine.epoch(None, StopAt(-1))
     return before, without_times(line), moved(engine.learner.model.module.state_dict(), CPU)
 
 
+def with_boxes(rank, folder):
+    return one_of_two(TINY)
+
+
+def with_masks(rank, folder):
+    return one_of_two(TestMasks.TASK)
+
+
 @pytest.mark.slow
-def test_two_processes(tmp_path):
+@pytest.mark.parametrize(("work", "tiny"), [(with_boxes, TINY), (with_masks, TestMasks.TASK)])
+def test_two_processes(work, tiny, tmp_path):
     """They measure what one does, and hold the same weights after training."""
-    both = in_two_processes(two_process_run, tmp_path)
-    config = make_config(*TINY, "pruner=infobatch", "trainer.device=cpu")
+    both = in_two_processes(work, tmp_path)
+    config = make_config(*tiny, "pruner=infobatch", "trainer.device=cpu")
     alone = Engine(config, config.dataset.load(0), make_fabric(config.trainer)).measured()
     for before, line, _ in both:
         assert before == pytest.approx(alone, abs=1e-3)

@@ -4,10 +4,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from bls_bench.engine.evaluation import measured
 from bls_bench.system.errors import InputError
 from bls_bench.tasks.generation import fixed
 from bls_bench.tasks.objective import Place
 
+from ...two_processes import in_two_processes
 from ..generation.helpers import CPU, assert_resumes, few_steps, make_config, make_engine, train  # noqa: F401
 
 diffusers = pytest.importorskip("diffusers")
@@ -71,7 +73,7 @@ def test_the_small_autoencoder_is_trained_well_and_frozen(monkeypatch):
     images, _ = next(engine.data.test.batches([torch.arange(360)], 0, CPU))
     pixels = engine.data.info.pixels(images)
     error = (space.decode(space.encode(images)) - pixels).square().mean()
-    assert float(error) < 0.1 * float(pixels.var())
+    assert float(error) < 0.07 * float(pixels.var())
     assert 0.7 < float(space.encode(images).std()) < 1.4
 
 
@@ -133,3 +135,16 @@ def test_wrong_values_are_refused_by_name(overrides, message):
 def test_a_factor_that_does_not_divide_the_side_is_refused():
     with pytest.raises(InputError, match=r"task\.factor=16 must divide the side of the images, 8"):
         make_engine(*TINY, "task.factor=16")
+
+
+def of_one_process(rank, folder):
+    fixed.STEPS = 5
+    engine = make_engine(*TINY, "trainer.device=cpu", "task.samples=300", "task.steps=2")
+    network, objective = engine.learner.model.module, engine.learner.objective
+    return measured(network, objective, engine.data.test, engine.fabric)
+
+
+def test_two_processes_measure_what_one_does(tmp_path):
+    found = in_two_processes(of_one_process, tmp_path)
+    assert found[0] == found[1]
+    assert of_one_process(0, None) == pytest.approx(found[0], rel=1e-6)
