@@ -31,7 +31,7 @@ def damaged_part(state: Mapping[str, Any], run: PruningState) -> str | None:
             visits is None if state["selection"] is None else _visits(visits, samples, run.scorer)
         ),
         "pruner_state": lambda own: run.pruner.fits(own, samples),
-        "scorer_state": lambda own: rows_or_numbers(own, run.scorer.state_dict(), samples),
+        "scorer_state": lambda own: run.scorer.fits(own, samples),
     }
     return next((key for key, is_fine in checks.items() if not is_fine(state[key])), None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from bls_bench.pruning.saved import rows_or_numbers
 from bls_bench.pruning.visits import Visits
 from bls_bench.system.settings import Part
 
@@ -44,6 +45,10 @@ class Scorer(Part):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what `state_dict` gave."""
+
+    def fits(self, state: Any, num_samples: int) -> bool:
+        """Whether `state` can be taken back: here if each name has a row of the samples, a number or None."""
+        return rows_or_numbers(state, self.state_dict(), num_samples)
 
 
 class SignalScore(Scorer):

@@ -125,9 +125,9 @@ class VisitLog:
             self._packs = [(indices, *map(torch.cat, columns))]
         _, losses, *signals = (values.cpu() for values in self._packs[0])
         losses = losses.float()
-        if self.kind[0] == 0:
-            return Visits(indices, sizes, losses, None, [len(sizes)])
         signal = signals[0].float() if signals else None
+        if self.kind[0] == 0:
+            return Visits(indices, sizes, losses, None, [len(sizes)], signal)
         return Visits(indices, sizes, segment_means(losses, sizes), losses, [len(sizes)], signal)
 
     def load(self, visits: Visits, rank: int, world_size: int) -> None:

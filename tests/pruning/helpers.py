@@ -20,6 +20,7 @@ from bls_bench.pruning.scorers.bls import BatchLossScore
 from bls_bench.pruning.scorers.bls_centered import BLSCentered
 from bls_bench.pruning.scorers.gradient_norm import GradientNorm
 from bls_bench.pruning.scorers.kalman import KalmanScore
+from bls_bench.pruning.scorers.kalman_classes import KalmanClassesScore
 from bls_bench.pruning.scorers.per_sample import PerSampleLoss
 from bls_bench.pruning.scorers.random import RandomScore
 from bls_bench.pruning.scorers.random_per_sample import RandomPerSampleScore
@@ -85,6 +86,7 @@ SCORERS = [
     pytest.param(RarityScore, id="rarity"),
     pytest.param(KalmanScore, id="kalman"),
     pytest.param(lambda: KalmanScore(memory=3, noise=0.5), id="kalman_noise"),
+    pytest.param(KalmanClassesScore, id="kalman_classes"),
     pytest.param(BLSCentered, id="bls_centered"),
     pytest.param(ResidualScore, id="residual"),
     pytest.param(GradientNorm, id="signal"),

@@ -47,20 +47,40 @@ class KalmanScore(RunningMeanScorer):
         self._variance: Tensor | None = None  # (N,) float32, p_i; None before the first epoch
 
     def update(self, scores: Tensor, counts: Tensor, visits: Visits, generator: torch.Generator) -> None:
-        rho = torch.tensor(-1 / self.memory).exp().item()
+        own, spread = self.drifted(scores, visits)
+        unexplained = visits.batch_losses - visits.batch_means(own)
+        residual = self.less_mean(unexplained, visits.batches_per_process)
+        self.correct(scores, own, spread, residual, visits)
+
+    @property
+    def rho(self) -> float:
+        """What an epoch leaves of a score."""
+        return torch.tensor(-1 / self.memory).exp().item()
+
+    def drifted(self, scores: Tensor, visits: Visits) -> tuple[Tensor, Tensor]:
+        """Let an epoch pass over all `scores` (N,), in place; returns s_j and p_j of those visited, (M,)."""
         if self._variance is None:
             self._variance = torch.ones_like(scores)
             scores.zero_()
-        variance = self._variance.mul_(rho**2).add_(1 - rho**2)
-        own = scores.mul_(rho).index_select(0, visits.indices)
-        spread = variance.index_select(0, visits.indices)
-        unexplained = visits.batch_losses - visits.batch_means(own)
-        residual = self.less_mean(unexplained, visits.batches_per_process)
-        total = (visits.batch_means(spread) + self.noise).clamp_min(LEAST_VARIANCE)
+        rho = self.rho
+        self._variance.mul_(rho**2).add_(1 - rho**2)
+        return (
+            scores.mul_(rho).index_select(0, visits.indices),
+            self._variance.index_select(0, visits.indices),
+        )
+
+    def totals(self, spread: Tensor, visits: Visits) -> Tensor:
+        """Return S of each batch, (n,) float32, from the variances (M,) of its samples."""
+        return (visits.batch_means(spread) + self.noise).clamp_min(LEAST_VARIANCE)
+
+    def correct(self, scores: Tensor, own: Tensor, spread: Tensor, residual: Tensor, visits: Visits) -> None:
+        """Write what the residuals (n,) of the batches tell of those visited; uses up own and spread."""
+        assert self._variance is not None
+        total = self.totals(spread, visits)
         scores.scatter_(0, visits.indices, own.addcmul_(spread, visits.per_sample(residual / total)))
         kept = visits.per_sample(1 / (visits.batch_sizes * total)).mul_(spread).neg_().add_(1)
         kept.clamp_min_(0)  # rounding may leave less than none
-        variance.scatter_(0, visits.indices, spread.mul_(kept))
+        self._variance.scatter_(0, visits.indices, spread.mul_(kept))
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "variance": self._variance}
