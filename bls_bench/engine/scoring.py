@@ -14,8 +14,8 @@ from torch import Tensor
 
 from bls_bench.config.run import Config
 from bls_bench.data.base import Data
-from bls_bench.engine.correctness import Correctness
 from bls_bench.engine.loop import Engine
+from bls_bench.engine.noted import NOTED
 from bls_bench.pruning.pruners.none import NoPruning
 from bls_bench.pruning.visits import Visits
 from bls_bench.records.tracking import Tracker
@@ -62,13 +62,13 @@ def prepare(config: Config, data: Data, fabric: Fabric) -> None:
 
 
 class _Watch(NoPruning):
-    """All data, and a note of who was classified rightly in each epoch."""
+    """All data, and a note of what each epoch said of each sample; 0 before it was trained on."""
 
     def __init__(self) -> None:
         self.history: list[Tensor] = []
 
     def observe(self, visits: Visits, scores: Tensor) -> None:
-        self.history.append(scores > 0.5)
+        self.history.append(scores.nan_to_num(0))
 
 
 class _ScoringRun(Engine):
@@ -89,6 +89,12 @@ def observe(config: Config, data: Data, fabric: Fabric) -> Observations:
         return Observations.unseen(targets, 1)
     if pruner.scoring_epochs == 0:
         return Observations.unseen(targets, data.info.num_classes)
+    scorer = NOTED[pruner.noted]()
+    if scorer.wide:
+        # The last epoch's, this one's, and its parts as they are put together, by several processes twice.
+        copies, count = 3 if fabric.world_size == 1 else 5, len(data.train)
+        what = f"what two epochs predict of {count} samples"
+        _check_memory(4 * copies * count * data.info.num_classes, what, fabric)
     trainer = dataclasses.replace(
         config.trainer,
         epochs=pruner.scoring_epochs,
@@ -104,7 +110,7 @@ def observe(config: Config, data: Data, fabric: Fabric) -> Observations:
             model=config.model if pruner.proxy is None else Classifier(name=pruner.proxy),
             task=config.task.plain(),
             pruner=_Watch(),
-            scorer=Correctness(),
+            scorer=scorer,
         ),
         data,
         fabric,
@@ -113,6 +119,13 @@ def observe(config: Config, data: Data, fabric: Fabric) -> Observations:
     logits, features, probed = _look(run, config, data, fabric)
     history = torch.stack(cast(_Watch, run.state.pruner).history)
     return Observations(targets, data.info.num_classes, logits, features, history, probed)
+
+
+def _check_memory(needed: int, what: str, fabric: Fabric) -> None:
+    """Raise InputError on all processes where process 0 lacks so many bytes for `what`."""
+    missing = shortage(needed, free_bytes(torch.device("cpu")), what)
+    if missing := fabric.broadcast(missing):
+        raise InputError(f"pruner: {missing}")
 
 
 def _look(run: Engine, config: Config, data: Data, fabric: Fabric) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -134,10 +147,7 @@ def _look(run: Engine, config: Config, data: Data, fabric: Fabric) -> tuple[Tens
         if not rows:
             # Several processes also hold what they send, what they receive, and all of it in order.
             copies, width = 1 if fabric.world_size == 1 else 3, sum(part.shape[1] for part in seen)
-            what = f"the features and outputs of {count} samples"
-            missing = shortage(4 * copies * count * width, free_bytes(torch.device("cpu")), what)
-            if missing := fabric.broadcast(missing):
-                raise InputError(f"pruner: {missing}")
+            _check_memory(4 * copies * count * width, f"the features and outputs of {count} samples", fabric)
             rows = [torch.empty(len(own), part.shape[1]) for part in seen]
         for whole, part in zip(rows, seen, strict=True):
             whole[done : done + len(part)] = part

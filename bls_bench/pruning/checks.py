@@ -48,7 +48,7 @@ def check_batch(indices: Tensor, loss: Tensor, signal: Tensor | None, scorer: Sc
             found = "none was" if signal is None else "one was"
             asked = scorer.signal or "the loss alone"
             raise TypeError(f"{type(scorer).__name__} scores by {asked}: {found} recorded beside the loss")
-        if signal.shape != indices.shape:
+        if (signal.shape[:1] if scorer.wide else signal.shape) != indices.shape:
             raise ValueError(f"expected {len(indices)} signals, one a sample, got {tuple(signal.shape)}")
     if indices.numel() == 0:
         raise ValueError("a batch must hold at least 1 sample, got none")

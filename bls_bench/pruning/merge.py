@@ -16,16 +16,19 @@ def merge(visits: Visits) -> Visits:
         return visits
     sizes = gather(visits.batch_sizes)
     parts = gather(torch.zeros(0) if visits.losses is None else visits.losses)
-    signals = gather(torch.zeros(0) if visits.signals is None else visits.signals)
+    signals = gather(torch.zeros(0) if visits.signals is None else visits.signals.flatten())
     # A process that made no batch has nothing to say about the kind of the losses.
     given = [len(part) > 0 for part, own in zip(parts, sizes, strict=True) if len(own)]
     if len(set(given)) > 1:
         raise ValueError("some processes recorded per-sample losses and others batch losses")
+    indices, signal = torch.cat(gather(visits.indices)), torch.cat(signals)
+    if len(signal) > len(indices):
+        signal = signal.view(len(indices), -1)  # of a scorer that is wide
     return Visits(
-        indices=torch.cat(gather(visits.indices)),
+        indices=indices,
         batch_sizes=torch.cat(sizes),
         batch_losses=torch.cat(gather(visits.batch_losses)),
         losses=torch.cat(parts) if any(given) else None,
         batches_per_process=[len(part) for part in sizes],
-        signals=torch.cat(signals) if any(len(part) for part in signals) else None,
+        signals=signal if len(signal) else None,
     )

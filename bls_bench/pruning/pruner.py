@@ -61,13 +61,15 @@ class Pruner(Part):
     `observe` and the state methods are for pruners that remember something between epochs; most do not.
     needs: what the task has to give beside what the scorer needs. scores: whether it asks for scores at all.
     chooses_once: whether it has to `choose` before the first epoch, from a scoring run of `scoring_epochs`
-    epochs (0: from the classes alone) of the model `proxy` (None: the run's own).
+    epochs (0: from the classes alone) of the model `proxy` (None: the run's own), which notes what `noted`
+    says of each sample in each epoch: a name in `engine.noted.NOTED`.
     cost: what that took, `scoring_seconds` and `scoring_samples`.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
     scores: ClassVar[bool] = True
     chooses_once: ClassVar[bool] = False
+    noted: ClassVar[str] = "correct"
     cost: Mapping[str, float] = MappingProxyType({})
 
     @property

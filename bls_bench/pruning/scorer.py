@@ -18,11 +18,14 @@ class Scorer(Part):
 
     per_sample: whether the losses of the single samples are needed, or batch losses are enough.
     signal: what is needed of each sample beside its loss: None, or one of `pruning.signals.SIGNALS`.
+    wide: whether the signal is a row of numbers a sample. Such a scorer is of a scoring run, whose epochs no
+    checkpoint holds.
     below_mean: the share of the scores that is taken to lie below their mean, to foretell what is pruned.
     """
 
     per_sample: ClassVar[bool] = False
     signal: ClassVar[str | None] = None
+    wide: ClassVar[bool] = False
     below_mean: ClassVar[float] = 0.5
 
     @property

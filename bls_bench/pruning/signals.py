@@ -1,6 +1,7 @@
 """What a classifier's output says of each sample beside its loss: the higher, the harder.
 
-All take logits (b, classes) and return (b,) float32. Targets are (b,) int64 classes.
+All take logits (b, classes) and return (b,) float32, but `probabilities`, which returns a row a sample and
+`lead`, the higher the easier. Targets are (b,) int64 classes.
 """
 
 from __future__ import annotations
@@ -46,6 +47,17 @@ def margin(logits: Tensor) -> Tensor:
     return 1 - (first - second)
 
 
+def lead(logits: Tensor, targets: Tensor) -> Tensor:
+    """p_y less the highest of the other probabilities: below 0 where the prediction is wrong."""
+    p, own = logits.float().softmax(1), targets[:, None]
+    return (p.gather(1, own) - p.scatter(1, own, -1).amax(1, keepdim=True)).squeeze(1)
+
+
+def probabilities(logits: Tensor) -> Tensor:
+    """The predicted distribution, (b, classes) float32; for a scorer that is `wide`."""
+    return logits.float().softmax(1)
+
+
 def confidence(logits: Tensor) -> Tensor:
     """1 - p_1, of the highest probability."""
     return 1 - logits.float().softmax(1).amax(1)
@@ -62,6 +74,8 @@ SIGNALS: dict[str, Callable[[Tensor, Tensor, Any], Tensor]] = {
     "gradient_norm": gradient_norm,
     "entropy": lambda logits, targets, features: entropy(logits),
     "margin": lambda logits, targets, features: margin(logits),
+    "lead": lambda logits, targets, features: lead(logits, targets),
+    "probabilities": lambda logits, targets, features: probabilities(logits),
     "correct": lambda logits, targets, features: correct(logits, targets),
     "classes": lambda logits, targets, features: targets.float(),
 }

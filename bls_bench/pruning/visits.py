@@ -20,7 +20,8 @@ class Visits:
     batch_losses: (n,) float32, the mean loss of each batch.
     losses: (M,) float32, the losses of the samples; None where only batch losses were recorded.
     batches_per_process: how many of the n batches each process made.
-    signals: (M,) float32, what the scorer asked of the task for each sample; None where it asks nothing.
+    signals: (M,) float32, what the scorer asked of the task for each sample; None where it asks nothing. Of
+    a scorer that is `wide`, (M, C).
     """
 
     indices: Tensor

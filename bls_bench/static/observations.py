@@ -17,7 +17,8 @@ class Observations:
 
     targets: (N,) int64 classes; num_classes: C.
     logits: (N, C) float32 and features: (N, d) float32, what the last layer got, at the end of the run.
-    history: (S, N) bool, whether each of the S epochs classified the sample rightly as it trained on it.
+    history: (S, N) float32, what each of the S epochs said of the sample as it trained on it: what the pruner
+    had noted (`Pruner.noted`), 0 before the sample was trained on.
     probed: (N,) float32, what the pruner itself measured with the model (`StaticPruner.probe`), or None.
     All but the targets are empty for a pruner that needs no scoring run.
     """
@@ -36,7 +37,7 @@ class Observations:
     def unseen(cls, targets: Tensor, num_classes: int) -> Observations:
         """The observations of no scoring run at all."""
         nothing = torch.zeros(len(targets), 0)
-        return cls(targets, num_classes, nothing, nothing, nothing.T.bool())
+        return cls(targets, num_classes, nothing, nothing, nothing.T)
 
     def bytes_of(self, count: int) -> int:
         """Return the memory that the features and outputs of so many samples take."""

@@ -77,7 +77,7 @@ def test_every_option_that_is_promised_is_there():
         "importance_error_norm repb_gradient_norm repb_importance proxy_topk static_random static_el2n "
         "static_grand static_forgetting static_least_confidence static_margin static_entropy static_herding "
         "static_kcenter static_contextual_diversity static_deepfool static_craig static_glister "
-        "static_influence static_dp",
+        "static_influence static_dp static_ccs static_tdds static_metriq",
         "scorer": "per_sample bls no_ema random bls_centered residual gradient_norm error_norm entropy "
         "margin",
         "optimizer": "sgd adamw lars lamb",

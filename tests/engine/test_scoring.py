@@ -1,6 +1,7 @@
 """Scoring runs and the runs after them, on a few digits."""
 
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -8,8 +9,10 @@ import torch
 from bls_bench.config.compose import CONF_DIR
 from bls_bench.engine import scoring
 from bls_bench.engine.devices import make_fabric
+from bls_bench.engine.noted import Change, change
 from bls_bench.engine.scoring import observe, prepare
 from bls_bench.engine.session import run
+from bls_bench.pruning.visits import Visits
 from bls_bench.system import memory
 from bls_bench.system.errors import InputError
 from bls_bench.tasks.classification.models import Classifier
@@ -46,8 +49,9 @@ def observed(*overrides):
 def test_every_method_trains(method, tmp_path):
     static = method.startswith("static") or method == "proxy_topk"
     extra = ["pruner.balanced=true"] if static else []
-    scored = 2 if static and method != "static_random" else 0
+    scored = 0 if not static or method == "static_random" else 3 if method == "static_tdds" else 2
     extra += [f"pruner.scoring_epochs={scored}"] * bool(scored)
+    extra += ["pruner.window=3"] * (method == "static_tdds")
     result, lines = train(tmp_path, *SMALL, *f"pruner={method}".split(), *extra)
     assert result["status"] == "finished"
     if not static:
@@ -57,8 +61,8 @@ def test_every_method_trains(method, tmp_path):
         return
     assert [line["kept"] for line in lines] == [30, 30]
     assert result["pruned_percent"] == pytest.approx(50)
-    # Two epochs of training and a last look.
-    assert result["scoring_samples"] == (180 if scored else 0)
+    # So many epochs of training and a last look.
+    assert result["scoring_samples"] == (60 * (scored + 1) if scored else 0)
     assert result["scoring_seconds"] > 0
     assert result["pruned_percent_with_scoring"] == pytest.approx(50 - 100 * result["scoring_samples"] / 120)
 
@@ -98,6 +102,46 @@ def test_the_history_tells_who_was_right_in_each_epoch():
     seen, *_ = observed("pruner=static_forgetting", "pruner.scoring_epochs=30", "scheduler=constant")
     right = seen.history.float().mean(1)
     assert right[-5:].mean() > right[:5].mean() + 0.3
+
+
+def test_the_lead_is_above_zero_where_the_prediction_is_right():
+    """Two runs that differ in nothing but what they note."""
+    leads, rights = (
+        observed(f"pruner={name}", "pruner.scoring_epochs=3")[0]
+        for name in ("static_ccs", "static_forgetting")
+    )
+    assert torch.equal(leads.logits, rights.logits)
+    assert torch.equal(leads.history > 0, rights.history == 1)
+    assert set(rights.history.unique().tolist()) == {0, 1}
+    assert leads.history.abs().max() <= 1
+
+
+def test_how_far_predictions_move_is_noted_from_the_second_epoch_on():
+    seen, *_ = observed("pruner=static_tdds", "pruner.scoring_epochs=4", "pruner.window=3")
+    assert seen.history.shape == (4, 60)
+    assert (seen.history[0] == 0).all()
+    assert (seen.history[1:] > 0).all()
+
+
+def test_a_change_is_against_the_epoch_before():
+    """Batches in any order, and a sample that sat out an epoch is compared with what it last was."""
+    draw, scorer = torch.Generator().manual_seed(0), Change()
+    scores, last = torch.full((5,), torch.nan), {}
+    for order in ([3, 1, 4, 0, 2], [0, 2, 1, 3], [4, 3, 2, 1, 0]):
+        rows = torch.rand(len(order), 3, generator=draw).softmax(1)
+        visits = Visits(torch.tensor(order), torch.tensor([len(order)]), torch.ones(1), None, [1], rows)
+        scorer.update(scores, torch.zeros(5, dtype=torch.int32), visits, draw)
+        for i, row in zip(order, rows.tolist(), strict=True):
+            if i in last:
+                moved = sum(p * abs(math.log(p) - math.log(q)) for p, q in zip(row, last[i], strict=True))
+                assert float(scores[i]) == pytest.approx(moved, rel=1e-4)
+            else:
+                assert scores[i].isnan()
+            last[i] = row
+        assert 4 in order or scores[4].isnan()
+    still = torch.tensor([[1.0, 0.0]])
+    assert float(change(still, still)) == 0
+    assert change(still, still.flip(1)).isfinite().all()
 
 
 def test_a_proxy_is_what_scores(monkeypatch):
@@ -163,10 +207,17 @@ def test_the_observations_of_all_processes_have_to_fit(monkeypatch):
         observe(*parts)
 
 
-def test_observations_that_do_not_fit_say_so(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("pruner", "what"),
+    [
+        (("pruner=static_kcenter", "pruner.scoring_epochs=1"), "the features and outputs of 60 samples"),
+        (("pruner=static_tdds",), "what two epochs predict of 60 samples"),
+    ],
+)
+def test_observations_that_do_not_fit_say_so(pruner, what, tmp_path, monkeypatch):
     monkeypatch.setattr(memory, "host_free", lambda: 2**10)
-    with pytest.raises(InputError, match=r"pruner: the features and outputs of 60 samples need 0.0 GiB, and"):
-        train(tmp_path, *SMALL, "pruner=static_kcenter", "pruner.scoring_epochs=1")
+    with pytest.raises(InputError, match=rf"pruner: {what} need 0.0 GiB, and"):
+        train(tmp_path, *SMALL, *pruner)
 
 
 @pytest.mark.parametrize(
@@ -184,6 +235,11 @@ def test_observations_that_do_not_fit_say_so(tmp_path, monkeypatch):
         ),
         (("pruner=static_el2n", "pruner.target=1"), r"pruner.target must be in \[0, 1\)"),
         (("pruner=static_forgetting", "pruner.scoring_epochs=1"), "pruner.scoring_epochs must be at least 2"),
+        (
+            ("pruner=static_tdds", "pruner.scoring_epochs=4"),
+            "pruner.window=5 must be at most scoring_epochs=4",
+        ),
+        (("pruner=static_ccs", "pruner.target=0"), "pruner.beta=0.1 must be at most target=0"),
         (("pruner=static_random", "+pruner.scoring_epochs=1"), "pruner.scoring_epochs: unknown key"),
     ],
 )

@@ -31,6 +31,14 @@ def scored():
     return logits, config.pruner.state_dict()
 
 
+def noted():
+    """Return how far the predictions moved from epoch to epoch, and what TDDS chooses by that."""
+    config, data, fabric = parts("pruner=static_tdds", "pruner.scoring_epochs=3", "pruner.window=3")
+    history = observe(config, data, fabric).history
+    prepare(config, data, fabric)
+    return history, config.pruner.state_dict()["chosen"].tolist()
+
+
 def refused():
     with pytest.raises(InputError) as error:
         prepare(*parts("pruner=static_random", "pruner.balanced=true", "pruner.target=0.97"))
@@ -39,7 +47,7 @@ def refused():
 
 def work(rank, _):
     Classifier.build = lambda *_: Perceptron()
-    return *scored(), refused(), scoring._together(ROWS[rank::2], len(ROWS))
+    return *scored(), refused(), noted(), scoring._together(ROWS[rank::2], len(ROWS))
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +66,21 @@ def test_both_keep_what_one_process_keeps(two, monkeypatch):
         assert other["cost"] == two[0][1]["cost"]
 
 
+def test_both_note_of_all_samples_what_one_process_notes(two, monkeypatch):
+    monkeypatch.setattr(Classifier, "build", lambda *_: Perceptron())
+    history, chosen = noted()
+    assert history[1:].gt(0).all()
+    for *_, (other, also_chosen), _ in two:
+        torch.testing.assert_close(other, history, rtol=1e-3, atol=1e-5)
+        assert also_chosen == chosen
+
+
 def test_rows_are_in_order_where_one_process_has_one_more(two):
     for *_, rows in two:
         assert torch.equal(rows, ROWS)
 
 
 def test_both_refuse_with_the_same_line(two):
-    messages = {message for _, _, message, _ in two}
+    messages = {message for _, _, message, *_ in two}
     assert len(messages) == 1
     assert "StaticRandom leaves class" in messages.pop()

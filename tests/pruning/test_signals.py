@@ -30,6 +30,8 @@ def by_hand(name, logits, target, features):
         "gradient_norm": norm * math.sqrt(sum(x * x for x in features.tolist())),
         "entropy": -sum(x * math.log(x) for x in p),
         "margin": 1 - (first - second),
+        "lead": p[target] - max(x for k, x in enumerate(p) if k != target),
+        "probabilities": p,
         "correct": float(p.index(first) == target),
         "classes": float(target),
     }[name]

@@ -5,6 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from bls_bench.static.methods.proxy_topk import ProxyTopK
+from bls_bench.static.methods.static_ccs import CCS
 from bls_bench.static.methods.static_contextual_diversity import ContextualDiversity
 from bls_bench.static.methods.static_craig import Craig
 from bls_bench.static.methods.static_deepfool import DeepFool
@@ -19,7 +20,9 @@ from bls_bench.static.methods.static_influence import Influence
 from bls_bench.static.methods.static_kcenter import KCenter
 from bls_bench.static.methods.static_least_confidence import LeastConfidence
 from bls_bench.static.methods.static_margin import Margin
+from bls_bench.static.methods.static_metriq import MetriQ
 from bls_bench.static.methods.static_random import StaticRandom
+from bls_bench.static.methods.static_tdds import TDDS
 from bls_bench.static.observations import Observations
 
 STATIC = [
@@ -41,6 +44,9 @@ STATIC = [
         Glister,
         Influence,
         DatasetPruning,
+        CCS,
+        TDDS,
+        MetriQ,
     )
 ]
 
@@ -54,7 +60,7 @@ def chosen(pruner, observed, seed=0):
     return pruner._chosen
 
 
-def observations(n=60, classes=4, features=6, epochs=5, seed=0):
+def observations(n=60, classes=4, features=6, epochs=7, seed=0):
     """Random ones; class k has about twice as many samples as class k - 1."""
     draw = generator(seed)
     shares = torch.tensor([2.0**k for k in range(classes)])
@@ -63,7 +69,7 @@ def observations(n=60, classes=4, features=6, epochs=5, seed=0):
         num_classes=classes,
         logits=torch.randn(n, classes, generator=draw) * 2,
         features=torch.randn(n, features, generator=draw),
-        history=torch.rand(epochs, n, generator=draw) < 0.6,
+        history=torch.rand(epochs, n, generator=draw) * 2 - 1,
         probed=torch.rand(n, generator=draw),
     )
 

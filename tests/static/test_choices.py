@@ -26,6 +26,7 @@ from bls_bench.static.methods.static_kcenter import KCenter
 from bls_bench.static.methods.static_least_confidence import LeastConfidence
 from bls_bench.static.methods.static_margin import Margin
 from bls_bench.static.methods.static_random import StaticRandom
+from bls_bench.static.methods.static_tdds import TDDS
 from bls_bench.static.pruner import apportioned
 
 from .helpers import STATIC, chosen, generator, observations, plain_gradients, probabilities
@@ -80,7 +81,7 @@ class TestEveryMethod:
 
 
 @pytest.mark.parametrize(
-    "method", [EL2N, GraNd, Margin, DeepFool, Herding, Glister, Influence, DatasetPruning]
+    "method", [EL2N, GraNd, Margin, DeepFool, Herding, Glister, Influence, DatasetPruning, TDDS]
 )
 def test_the_order_of_the_samples_does_not_matter(method):
     observed, order = observations(n=40), torch.randperm(40, generator=generator(5))
@@ -89,9 +90,20 @@ def test_the_order_of_the_samples_does_not_matter(method):
     assert first == set(order[again].tolist())
 
 
+def uneven(changes, window, decay):
+    """TDDS of one sample: window after window from the first, each weighed down by those after it."""
+    score = 0.0
+    for first in range(len(changes) - window + 2):
+        part = changes[first : first + window - 1]
+        mean = sum(part) / len(part)
+        score = (1 - decay) * score + decay * math.sqrt(sum((x - mean) ** 2 for x in part))
+    return score
+
+
 def by_hand(name, observed, i):
     p, target = probabilities(observed)[i], int(observed.targets[i])
-    ranked, history = sorted(p), observed.history[:, i].tolist()
+    ranked, noted = sorted(p), observed.history[:, i].tolist()
+    history = [x > 0.5 for x in noted]
     events = sum(a and not b for a, b in itertools.pairwise(history))
     return {
         EL2N: math.sqrt(sum((x - (k == target)) ** 2 for k, x in enumerate(p))),
@@ -102,11 +114,12 @@ def by_hand(name, observed, i):
         Entropy: -sum(x * math.log(x) for x in p),
         ProxyTopK: -math.log(p[target]),
         DeepFool: -float(observed.probed[i]),
+        TDDS: uneven(noted[1:], window=5, decay=0.9),
     }[name]
 
 
 @pytest.mark.parametrize(
-    "method", [EL2N, GraNd, Forgetting, LeastConfidence, Margin, Entropy, ProxyTopK, DeepFool]
+    "method", [EL2N, GraNd, Forgetting, LeastConfidence, Margin, Entropy, ProxyTopK, DeepFool, TDDS]
 )
 @pytest.mark.parametrize("balanced", [False, True])
 def test_rankings_keep_the_highest_scores(method, balanced):
@@ -292,6 +305,9 @@ def test_quotas_sum_to_the_total_and_follow_the_sizes(sizes, total):
         (Forgetting, {"scoring_epochs": 1}, "scoring_epochs must be at least 2"),
         (DeepFool, {"max_steps": 0}, "max_steps must be at least 1"),
         (ProxyTopK, {"proxy": ""}, "proxy must be resnet20 or"),
+        (TDDS, {"window": 2}, "window must be at least 3 epochs, of which 2 changes differ, got 2"),
+        (TDDS, {"scoring_epochs": 4}, "window=5 must be at most scoring_epochs=4"),
+        (TDDS, {"decay": 0}, r"decay must be in \(0, 1\], got 0"),
     ],
 )
 def test_bad_settings(method, settings, message):

@@ -28,6 +28,6 @@ class Forgetting(RankingPruner):
             raise ValueError(f"scoring_epochs must be at least 2, got {self.scoring_epochs}")
 
     def score(self, observed: Observations) -> Tensor:
-        right = observed.history
+        right = observed.history > 0.5
         events = (right[:-1] & ~right[1:]).sum(0)
         return torch.where(right.any(0), events, len(right)).float()
