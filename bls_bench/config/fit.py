@@ -49,6 +49,7 @@ WORDS = {
     "whole_model": ("to look into the whole model", "use trainer.strategy=ddp"),
 }
 SIGNAL = "use scorer=per_sample"
+CLASSES = "the class of each sample", "use scorer=bls"  # as a scorer needs them, of the task
 
 
 def check_fit(names: Mapping[str, Any], parts: Mapping[str, Any], trainer: Trainer) -> None:
@@ -67,8 +68,10 @@ def check_fit(names: Mapping[str, Any], parts: Mapping[str, Any], trainer: Train
     for group, needs, gives, sources in given:
         for thing in sorted(needs - gives):
             what, way_out = WORDS.get(thing, (f"{thing} of each sample", SIGNAL))
-            if group == "scorer" and "per_sample" not in task.gives:
+            if group == "scorer" and "per_sample" in needs - gives:
                 what, way_out = WORDS["per_sample"]
+            elif group == "scorer" and thing == "classes":
+                what, way_out = CLASSES
             origin = " or ".join(named(source, names) for source in sources)
             raise InputError(f"{named(group, names)} needs {what}, which {origin} does not give: {way_out}")
 

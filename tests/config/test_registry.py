@@ -79,7 +79,7 @@ def test_every_option_that_is_promised_is_there():
         "static_kcenter static_contextual_diversity static_deepfool static_craig static_glister "
         "static_influence static_dp static_ccs static_tdds static_metriq",
         "scorer": "per_sample bls no_ema random bls_centered residual gradient_norm error_norm entropy "
-        "margin",
+        "margin kalman kalman_classes stale rarity random_per_sample time_corrected",
         "optimizer": "sgd adamw lars lamb",
         "scheduler": "onecycle cosine constant",
         "logger": "wandb none",

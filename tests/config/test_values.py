@@ -101,6 +101,11 @@ def test_presets_are_pruner_and_scorer():
             [*BATCH_LOSS_TASK, "pruner=repb_gradient_norm"],
             "scorer=gradient_norm needs the loss of each sample, .* use scorer=bls",
         ),
+        (
+            ["scorer=kalman_classes", "task.mixup=0.5"],
+            "scorer=kalman_classes needs the class of each sample, which task=classification does not give: "
+            "use scorer=bls",
+        ),
     ],
 )
 def test_bad_values_are_refused_in_one_line(overrides, message):

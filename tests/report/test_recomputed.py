@@ -149,9 +149,9 @@ FINDINGS = (
     | {
         f"{setting} {scorer}": (2, lambda setting=setting, scorer=scorer: beside_random(setting, scorer))
         for setting, scorers in (
-            ("tail50", ("per_sample", "kalman", "bls7", "stale", "rarity")),
-            ("duplicates", ("per_sample", "kalman", "bls7", "stale", "rarity")),
-            ("cluster", ("per_sample", "kalman", "bls5")),
+            ("tail50", ("per_sample", "kalman", "kalman_classes", "bls7", "stale", "rarity")),
+            ("duplicates", ("per_sample", "kalman", "kalman_classes", "bls7", "stale", "rarity")),
+            ("cluster", ("per_sample", "kalman", "kalman_classes", "bls5")),
         )
         for scorer in scorers
     }
