@@ -20,7 +20,7 @@ def key_of(seed: int, parts: Mapping[str, Part], targets: Mapping[str, str]) -> 
     It stands for the seed and, for each part, its name on the command line (`targets`), the version of
     its algorithm and every value, defaults included: a default that changes changes the key. Left out are
     what changes no number, all of a folder but its last name, and fields newer than the records at the
-    value under which those were made (`bls_bench.system.settings`).
+    value under which those were made. A value may have a version of its own (`bls_bench.system.settings`).
     """
     kept = {group: _kept(part, targets.get(group)) for group, part in parts.items()}
     text = json.dumps({"seed": seed, **kept}, sort_keys=True)
@@ -36,5 +36,7 @@ def _kept(part: Part, target: str | None) -> dict[str, Any]:
             continue
         if metadata.get("folder") and value is not None:
             value = Path(value).expanduser().absolute().name
+        if "versions" in metadata and value in metadata["versions"]:
+            value = [value, metadata["versions"][value]]
         kept[field.name] = value
     return kept

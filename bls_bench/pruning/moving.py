@@ -45,10 +45,10 @@ class MovingAveragePruner(RatedPruner):
         """All but the first epoch, before which there are no scores."""
         return range(1, num_epochs)
 
-    def select(self, epoch: Epoch) -> Selection:
+    def draw(self, epoch: Epoch, share: float | None) -> Selection:
         if self._mean is None:
             return epoch.everything()
-        share = self.share(epoch)
+        share = self.prune_ratio if share is None else share
         keep = int((1 - share) * epoch.num_samples + 1e-9)
         assert self._variance is not None
         kept = marked(self._choose(self._mean, self._variance, keep, epoch.generator), epoch.num_samples)

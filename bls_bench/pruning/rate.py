@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from bls_bench.pruning.pruner import Epoch, Pruner, check_fraction, check_rate
-from bls_bench.pruning.selection import permutation
+from bls_bench.pruning.selection import Selection, permutation
 from bls_bench.system.lazy import torch
+from bls_bench.system.settings import versioned
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,25 +17,29 @@ if TYPE_CHECKING:
 
 # The least that a ratio is taken for when ratios are scaled: 0 could not be scaled up.
 TINY = 1e-9
+# The last part of the pruning epochs, in which `match=epochs` may raise the rate.
+LATE = 0.25
 
 
 @dataclass(kw_only=True)
 class RatedPruner(Pruner):
     """Base of the pruners that have a rate, and can be sent to a wanted one.
 
-    prune_ratio: the pruner's own rate, in [0, 1); with a target it is adjusted in each epoch.
+    prune_ratio: the pruner's own rate, in [0, 1); with a target it is adjusted, see `match`.
     target: the share of all forward passes, N * epochs, to prune over the whole run, in [0, 1), annealing
     included; None leaves the rate alone.
-    match: how the target is met. `rate`: by the rate, over all epochs. `epochs`: by training fewer epochs,
-    as many as make the forward passes those of the target at the pruner's own settings (the adjusted
-    epochs of InfoBatch, ICLR 2024, Table 1); the rate then only takes up the rest.
+    match: how the target is met. `rate`: by the rate, over all epochs. `epochs`: by the number of epochs, at
+    the pruner's own settings (the adjusted epochs of InfoBatch, ICLR 2024, Table 1): as many are trained as
+    should make the forward passes those of the target, and pruning ends once it is met. The last epoch that
+    prunes leaves out what is missing; only where the pruner's own rate turns out too small do the epochs of
+    the last quarter of those that may prune leave out more, each the same share (see `_correction`).
 
     The loop is closed and keeps no state: what the earlier epochs have used (`Epoch.used`) tells how much
-    every epoch that is left and may prune has to leave out, each the same share. Chance and moving scores
-    in one epoch are so made up for by the following ones, and a resumed run goes on exactly.
+    the epochs that are left and may prune have to leave out. Chance and moving scores in one epoch are so
+    made up for by the following ones, and a resumed run goes on exactly.
 
-    A subclass leaves `share(epoch)` of the samples out in `select`, and says by `prunable` which epochs may
-    prune, if not all, and by `natural_share` what it prunes without a target, if not prune_ratio.
+    A subclass gives `draw`, and says by `prunable` which epochs may prune, if not all, by `natural_share`
+    what it prunes without a target, if not prune_ratio, and by `for_good` whether samples never come back.
     """
 
     # The largest share that an epoch may leave out: one that trains on next to nothing helps nobody.
@@ -42,7 +47,7 @@ class RatedPruner(Pruner):
 
     prune_ratio: float = 0.5
     target: float | None = None
-    match: str = "rate"
+    match: str = versioned("rate", {"epochs": 2})
 
     def __post_init__(self) -> None:
         check_rate("prune_ratio", self.prune_ratio)
@@ -61,6 +66,11 @@ class RatedPruner(Pruner):
         """Return the epochs of a run that may leave samples out."""
         return range(num_epochs)
 
+    @property
+    def for_good(self) -> bool:
+        """Whether what an epoch leaves out stays out."""
+        return False
+
     def natural_share(self, num_epochs: int, below_mean: float = 0.5) -> float:
         """Return the share of a run that is pruned without a target, as far as it can be foretold.
 
@@ -68,18 +78,50 @@ class RatedPruner(Pruner):
         """
         return self.prune_ratio * len(self.prunable(num_epochs)) / num_epochs
 
-    def share(self, epoch: Epoch) -> float:
-        """Return the share of the N samples to leave out of this epoch."""
+    def draw(self, epoch: Epoch, share: float | None) -> Selection:
+        """Select by the pruner's own rate; with `share`, leave out that share of the N samples."""
+        raise NotImplementedError
+
+    def select(self, epoch: Epoch) -> Selection:
         if self.target is None:
-            return self.prune_ratio
+            return self.draw(epoch, None)
+        if self.match == "rate":
+            return self.draw(epoch, self.share(epoch))
+        own = self.draw(epoch, None)
+        share = self._correction(epoch, 1 - len(own) / epoch.num_samples)
+        return own if share is None else self.draw(epoch, share)
+
+    def share(self, epoch: Epoch) -> float:
+        """Return the share of the N samples that this epoch leaves out if all that may prune do so alike."""
+        if epoch.index not in self.prunable(epoch.total):
+            return 0.0
+        missing, left = self._missing(epoch)
+        return min(max(missing / left, 0.0), self.most)
+
+    def _missing(self, epoch: Epoch) -> tuple[float, int]:
+        """Return what is still to be left out, in units of N, and how many epochs are left that may."""
+        assert self.target is not None
+        left = self.prunable(epoch.total).stop - epoch.index
+        budget = (1 - self.target) * (epoch.total + epoch.cut) - epoch.used / epoch.num_samples
+        return epoch.total - epoch.index - budget, left
+
+    def _correction(self, epoch: Epoch, own: float) -> float | None:
+        """Return what this epoch leaves out in place of `own`, the pruner's own share; None: that is fine.
+
+        It is unless the epochs that follow could not meet the target after it, or would have to leave out
+        more than this one and are the last LATE of those that may prune.
+        """
         prunable = self.prunable(epoch.total)
         if epoch.index not in prunable:
-            return 0.0
-        left = prunable.stop - epoch.index
-        # In units of N forward passes: what is left of the budget, less the epochs to come that are whole.
-        budget = (1 - self.target) * (epoch.total + epoch.cut) - epoch.used / epoch.num_samples
-        budget -= epoch.total - epoch.index - left
-        return min(max(1 - budget / left, 0.0), self.most)
+            return None
+        missing, left = self._missing(epoch)
+        rest, follow = missing - own, left - 1
+        short = own * left < missing and left <= math.ceil(LATE * len(prunable))
+        if (own * follow if self.for_good else 0.0) <= rest <= self.most * follow and not short:
+            return None
+        # Where too much would go, this is the last epoch that prunes, unless what is gone stays away.
+        ends = rest < 0 and not self.for_good
+        return min(max(missing if ends else missing / left, 0.0), self.most)
 
     def plan(self, num_epochs: int, below_mean: float = 0.5) -> int:
         """Return how many epochs to train; raises ValueError for a target out of reach."""
@@ -100,9 +142,14 @@ class RatedPruner(Pruner):
         return self.most * len(self.prunable(num_epochs)) / num_epochs
 
     def _out_of_reach(self, num_epochs: int) -> str:
+        assert self.target is not None
         text = f"target={self.target:g} cannot be reached"
         if self.match == "epochs":
-            return f"{text} in any number of epochs up to {num_epochs}"
+            reached = [1 - max((1 - self._reach(e)) * e / num_epochs, 0.0) for e in range(1, num_epochs + 1)]
+            below = _floored(max([share for share in reached if share < self.target], default=0.0))
+            return (
+                f"{text} in any number of epochs up to {num_epochs}: below it, at most {below} can be pruned"
+            )
         text += f" in {num_epochs} epochs: at most {_floored(self._reach(num_epochs))} can be pruned"
         return text + self._advice(num_epochs)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import MISSING, field
 from typing import Any, ClassVar
 
@@ -28,6 +29,14 @@ def unkeyed(default: Any = MISSING) -> Any:
 def folder(default: Any = MISSING) -> Any:
     """A field that holds a folder, of which the key takes the last part only: data may lie anywhere."""
     return field(default=default, metadata={"folder": True})
+
+
+def versioned(default: Any, versions: Mapping[Any, int]) -> Any:
+    """A field some of whose values have a version of their own, `versions`, as a part has.
+
+    Raised where the numbers under that value change and those under the others do not.
+    """
+    return field(default=default, metadata={"versions": versions})
 
 
 def added(default: Any, neutral: Any) -> Any:

@@ -11,7 +11,7 @@ from bls_bench.config.key import key_of
 from bls_bench.config.schema import Trainer
 from bls_bench.pruning.pruners.infobatch import InfoBatchPruner
 from bls_bench.pruning.pruners.seta import SeTaPruner
-from bls_bench.system.settings import Part, added, folder, unkeyed
+from bls_bench.system.settings import Part, added, folder, unkeyed, versioned
 from tests.helpers import make_config
 
 # What records are filed under. A change here orphans them: it has to be meant.
@@ -22,7 +22,7 @@ PINNED = {
         "pruner.target=0.3",
         "pruner.match=epochs",
         "experiment=scale_digits",
-    ): "06c248b6de81",
+    ): "a1442313c265",
     ("pruner=static_el2n", "model=resnet20", "seed=7"): "d6ed5bc5c3a6",
     ("dataset=cifar10", "dataset.root=/somewhere/cifar", "scorer=bls", "pruner=repb"): "67e8d342cc69",
 }
@@ -212,6 +212,13 @@ class TestFields:
 
     def test_the_version_counts(self):
         assert key(self.part(a=1, version=2)()) != key(self.part(a=1)())
+
+    def test_a_value_may_have_a_version_of_its_own(self):
+        older, newer = self.part(a="x"), self.part(a=versioned("x", {"y": 2}))
+        assert key(newer()) == key(older())
+        assert key(newer(a="z")) == key(older(a="z"))
+        assert key(newer(a="y")) != key(older(a="y"))
+        assert key(newer(a="y")) != key(self.part(a=versioned("x", {"y": 3}))(a="y"))
 
     def test_the_names_of_fields_count_and_their_order_does_not(self):
         assert key(self.part(a=1, b=1)()) == key(self.part(b=1, a=1)())

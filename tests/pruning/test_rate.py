@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bls_bench import BLS, InfoBatch, RandomPruning, RePB, SeTa
+from bls_bench.pruning.budget import Steps
 from bls_bench.pruning.pruner import Epoch
 from bls_bench.pruning.pruners.infobatch import WIDEN_AT, InfoBatchPruner
 from bls_bench.pruning.pruners.none import NoPruning
@@ -19,6 +20,7 @@ from bls_bench.pruning.pruners.seta import SeTaPruner, fitted
 from bls_bench.pruning.rate import RatedPruner, lowest, spread
 from bls_bench.pruning.scorers.bls import BatchLossScore
 from bls_bench.pruning.scorers.per_sample import PerSampleLoss
+from bls_bench.pruning.state import PruningState
 
 from .helpers import RATED, make_state, run_epoch, skewed_losses
 
@@ -261,25 +263,95 @@ class TestMatchEpochs:
         assert (state.num_epochs, state.epochs_asked) == (12, 20)
         assert [s.prune_ratio for s in run_all(state, skewed_const)] == pytest.approx([0.5] * 12)
 
-    @pytest.mark.parametrize("target", [0.5, 0.7])
-    def test_infobatch_stays_near_its_own_rate(self, target):
-        # Three quarters of these losses lie below their mean, as of per-sample losses mostly do.
-        losses = torch.linspace(0, 1, 1000) ** 7.6
-        assert (losses < losses.mean()).float().mean() == pytest.approx(0.75, abs=0.01)
-        state = make_state(InfoBatchPruner(target=target, match="epochs"), n=1000, epochs=40)
-        ratios = [selection.prune_ratio for selection in run_all(state, lambda p: losses)]
-        assert ratios[0] == ratios[-1] == 0  # the whole first epoch, and annealing
-        pruning = [ratio for ratio in ratios if ratio]
-        assert len(pruning) > 0.75 * state.num_epochs
-        assert all(0.45 < ratio < 0.55 for ratio in pruning)
+    @pytest.mark.parametrize(
+        ("shape", "target", "scorer"),
+        [
+            ("falling", 0.4, PerSampleLoss),
+            ("turning round", 0.1, PerSampleLoss),
+            ("sharpening", 0.6, BatchLossScore),
+            ("mostly hard", 0.5, PerSampleLoss),
+        ],
+    )
+    @pytest.mark.parametrize("make", RATED)
+    def test_until_its_last_pruning_epochs_a_run_is_that_of_its_own_rate(self, make, shape, target, scorer):
+        """Sample for sample and weight for weight, whatever the scores do; and the target is met."""
+        n, epochs, base = 1000, 24, skewed_losses(1000)
+        pruner = make(target=target, match="epochs")
+        sent = make_state(pruner, scorer(), n=n, epochs=epochs)
+        free = make_state(make(), scorer(), n=n, epochs=sent.num_epochs)
+        chosen, own = (run_all(state, lambda p: SHAPES[shape](base, p)) for state in (sent, free))
+        prunable = pruner.prunable(sent.num_epochs)
+        first = next((e for e in prunable if not alike(chosen[e], own[e])), prunable.stop)
+        after = [1 - len(selection) / n for selection in chosen[first + 1 : prunable.stop]]
+        # The last quarter is late. Before it, either no epoch after the first that differs prunes at all, for
+        # the target is met; or the last quarter would not be enough, and all of them prune nearly the most.
+        late = first >= prunable.stop - math.ceil(len(prunable) / 4)
+        ended = pruner.for_good or all(share <= 2 / n for share in after)
+        assert late or ended or (shape == "mostly hard" and all(share > 0.75 for share in after))
+        assert sent.pruned_percent == pytest.approx(100 * target, abs=100 * 3 / n / epochs)
 
-    def test_below_the_natural_rate_no_epoch_is_cut(self):
-        state = make_state(RandomPruner(target=0.3, match="epochs"), epochs=20)
+    @pytest.mark.parametrize("make", [InfoBatchPruner, partial(InfoBatchPruner, variant="quantile")])
+    def test_infobatch_prunes_by_its_own_rate_or_nothing_but_for_its_last_quarter(self, make):
+        # Three quarters of the losses lie below their mean, as of losses of samples mostly do; or half.
+        for losses in (torch.linspace(0, 1, 1000) ** 7.6, torch.linspace(0, 1, 1000)):
+            for target in (0.2, 0.5, 0.7):
+                state = make_state(make(target=target, match="epochs"), n=1000, epochs=40)
+                ratios = [selection.prune_ratio for selection in run_all(state, partial(always, losses))]
+                assert ratios[0] == ratios[-1] == 0  # the whole first epoch, and annealing
+                pruning = [ratio for ratio in ratios if ratio > 0.003]  # more than one or two samples
+                late = math.ceil(len(state.pruner.prunable(state.num_epochs)) / 4)
+                assert set(pruning[:-late]) == {0.5}
+
+    @pytest.mark.parametrize("pruner", [InfoBatchPruner, SeTaPruner, RePBPruner])
+    def test_a_resumed_run_chooses_the_same(self, pruner):
+        def state():
+            return make_state(pruner(target=0.5, match="epochs"), BatchLossScore(), n=300, epochs=20)
+
+        whole, losses = state(), lambda p: skewed_losses(300) * (1 - p)
+        chosen = run_all(whole, losses)
+        for stop in range(1, whole.num_epochs):
+            first, second = state(), state()
+            for epoch in range(stop):
+                run_epoch(first, losses(epoch / first.num_epochs), batch_size=128)
+            second.load_state_dict(first.state_dict())
+            rest = run_all(second, losses)
+            assert all(torch.equal(a.indices, b.indices) for a, b in zip(rest, chosen[stop:], strict=True))
+
+    def test_below_the_natural_rate_no_epoch_is_cut_and_pruning_ends_early(self):
+        state = make_state(RandomPruner(target=0.33, match="epochs"), epochs=20)
         assert state.num_epochs == 20
+        ratios = [selection.prune_ratio for selection in run_all(state, skewed_const)]
+        assert ratios == pytest.approx([0.5] * 13 + [0.1] + [0.0] * 6)
+
+    def test_a_run_counted_in_steps_is_sent_to_its_target_too(self):
+        """It has as many steps as were asked for, so it may only end pruning early."""
+        state = PruningState(
+            1000, Steps(200, 50), InfoBatchPruner(target=0.2, match="epochs"), PerSampleLoss(), 0
+        )
+        ratios = []
+        for _ in range(12):  # of 20 batches each, less a fifth, and half a batch an epoch
+            selection, visits = run_epoch(state, skewed_losses(1000), batch_size=50)
+            state.steps_made += len(visits.batch_sizes)
+            ratios.append(selection.prune_ratio)
+        assert 195 <= state.steps_made <= 200
+        assert state.pruned_percent == pytest.approx(20, abs=0.1)
+        assert ratios[:5] == [0, *[0.5] * 4]
+        with pytest.raises(ValueError, match="it needs a run counted in epochs"):
+            PruningState(1000, Steps(200, 50), RandomPruner(target=0.7, match="epochs"), PerSampleLoss(), 0)
+
+
+def always(losses, p):
+    return losses
 
 
 def skewed_const(p):
     return skewed_losses(1000)
+
+
+def alike(a, b):
+    """Whether two selections are the same, in samples, order, weights and the rate that is told."""
+    weights = a.weights is b.weights is None or torch.equal(a.weights, b.weights)
+    return torch.equal(a.indices, b.indices) and weights and a.prune_ratio == b.prune_ratio
 
 
 @pytest.mark.parametrize(
@@ -395,7 +467,7 @@ class TestBadInput:
             (
                 InfoBatchPruner(target=0.9, match="epochs"),
                 3,
-                "target=0.9 cannot be reached in any number of epochs up to 3",
+                "target=0.9 cannot be reached in any number of epochs up to 3: below it, at most 0.666 can",
             ),
         ],
     )

@@ -35,8 +35,8 @@ class ImportancePruner(RatedPruner):
         """All but the first epoch, before which there are no scores."""
         return range(1, num_epochs)
 
-    def select(self, epoch: Epoch) -> Selection:
-        share = self.share(epoch)
+    def draw(self, epoch: Epoch, share: float | None) -> Selection:
+        share = self.prune_ratio if share is None else share
         if epoch.scores.isnan().all() or share == 0:
             return epoch.everything()
         whole, kept = torch.tensor([epoch.num_samples]), kept_share(share, epoch.num_samples)

@@ -34,7 +34,7 @@ class InfoBatchPruner(AnnealedPruner):
     dropping each one independently. The paper says independently, the authors' code keeps this number.
     rescale, anneal: off in the ablations of Table 4.
 
-    With a target, r is what this epoch needs, the number dropped is exact, and the weights are those of
+    Sent to a target, r is what this epoch needs, the number dropped is exact, and the weights are those of
     this r: unbiased as ever. Both rates of `quantile` are scaled by one factor. Where r would pass WIDEN_AT
     the candidates become more, the next ones in the order of the scores, in the end all; no weight is
     above 1 / (1 - most) = 20.
@@ -75,13 +75,13 @@ class InfoBatchPruner(AnnealedPruner):
             share += (self.high_quantile - self.low_quantile) * self.prune_ratio
         return share * len(self.prunable(num_epochs)) / num_epochs
 
-    def select(self, epoch: Epoch) -> Selection:
+    def draw(self, epoch: Epoch, share: float | None) -> Selection:
         if self.anneal and epoch.annealing(self.delta):
             return epoch.everything()
         weights = torch.ones(epoch.num_samples) if self.rescale else None
         tiers, exact_count = self._tiers(epoch), self.exact_count
-        if self.target is not None:
-            tiers, exact_count = self._sent_to_target(tiers, epoch), True
+        if share is not None:
+            tiers, exact_count = self._sent_to_target(tiers, share * epoch.num_samples, epoch), True
         elif exact_count:
             tiers = [(candidates, kept_exactly(candidates, ratio)) for candidates, ratio in tiers]
         drop = torch.zeros(epoch.num_samples, dtype=torch.bool)
@@ -106,9 +106,10 @@ class InfoBatchPruner(AnnealedPruner):
             candidates[scored] = candidates[scored[permutation(len(scored), epoch.generator)]]
         return [(candidates, self.prune_ratio)]
 
-    def _sent_to_target(self, tiers: list[tuple[Tensor, float]], epoch: Epoch) -> list[tuple[Tensor, float]]:
-        """Return the candidates with the drop rates that this epoch needs, more candidates if need be."""
-        wanted = self.share(epoch) * epoch.num_samples
+    def _sent_to_target(
+        self, tiers: list[tuple[Tensor, float]], wanted: float, epoch: Epoch
+    ) -> list[tuple[Tensor, float]]:
+        """Return the candidates with the drop rates that drop `wanted`, more candidates if need be."""
         most, sizes = WIDEN_AT, [int(candidates.count_nonzero()) for candidates, _ in tiers]
         if wanted > WIDEN_AT * sum(sizes):
             tiers = [(self._first(math.ceil(wanted / WIDEN_AT), epoch), 1.0)]

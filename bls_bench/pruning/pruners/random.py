@@ -14,6 +14,6 @@ class RandomPruner(RatedPruner):
 
     scores: ClassVar[bool] = False
 
-    def select(self, epoch: Epoch) -> Selection:
-        share = self.share(epoch)
+    def draw(self, epoch: Epoch, share: float | None) -> Selection:
+        share = self.prune_ratio if share is None else share
         return Selection(epoch.sample(share), prune_ratio=share)

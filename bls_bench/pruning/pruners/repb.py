@@ -29,7 +29,7 @@ class RePBPruner(RatedPruner):
     rescale: cumulative temporal rescaling (CTR), w_i = e / N_i.
     Under several processes each one's own batches form windows.
 
-    With a target, rho is what this epoch needs, and the number dropped is exact. Where rho would pass
+    Sent to a target, rho is what this epoch needs, and the number dropped is exact. Where rho would pass
     `most`, the samples that would stay are dropped at random as well. The weights follow as ever.
     """
 
@@ -74,11 +74,15 @@ class RePBPruner(RatedPruner):
             total += absent
         return total / num_epochs
 
-    def select(self, epoch: Epoch) -> Selection:
+    @property
+    def for_good(self) -> bool:
+        return not self.resample
+
+    def draw(self, epoch: Epoch, share: float | None) -> Selection:
         if self._verdict is None:
             return epoch.everything()
-        if self.target is not None:
-            keep, rho = self._sent_to_target(epoch)
+        if share is not None:
+            keep, rho = self._sent_to_target(epoch, share)
         else:
             keep, rho = self._lucky(epoch), self.prune_ratio
         weights = epoch.index / epoch.counts.clamp(min=1) if self.rescale else None
@@ -94,10 +98,10 @@ class RePBPruner(RatedPruner):
             keep |= lucky & (self._verdict == ABSENT)
         return keep
 
-    def _sent_to_target(self, epoch: Epoch) -> tuple[Tensor, float]:
-        """Say who is in the epoch, (N,) bool, and with which rho, so that it leaves out its share."""
+    def _sent_to_target(self, epoch: Epoch, share: float) -> tuple[Tensor, float]:
+        """Say who is in the epoch, (N,) bool, and with which rho, so that it leaves out this share."""
         assert self._verdict is not None
-        wanted = self.share(epoch) * epoch.num_samples
+        wanted = share * epoch.num_samples
         absent, stays = self._verdict == ABSENT, self._verdict == STAYS
         gone = torch.zeros_like(absent) if self.resample else absent
         tiers = [~(stays | gone), stays]

@@ -47,9 +47,9 @@ class RePBImportancePruner(RePBPruner):
     def _lucky(self, epoch: Epoch) -> Tensor:
         return self._drawn(epoch, self.prune_ratio)
 
-    def _sent_to_target(self, epoch: Epoch) -> tuple[Tensor, float]:
+    def _sent_to_target(self, epoch: Epoch, share: float) -> tuple[Tensor, float]:
         assert self._last is not None
-        rho, seen = self.share(epoch), len(self._last[0])
+        rho, seen = share, len(self._last[0])
         if not self.resample:  # all are left out that are absent already
             rho = max(1 - (1 - rho) * epoch.num_samples / max(seen, 1), 0.0)
         return self._drawn(epoch, rho), rho

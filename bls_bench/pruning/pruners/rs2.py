@@ -20,8 +20,8 @@ class RS2Pruner(RatedPruner):
 
     scores: ClassVar[bool] = False
 
-    def select(self, epoch: Epoch) -> Selection:
-        share = self.share(epoch)
+    def draw(self, epoch: Epoch, share: float | None) -> Selection:
+        share = self.prune_ratio if share is None else share
         keep = int((1 - share) * epoch.num_samples + 1e-9)
         drawn = lowest(epoch.counts.float(), keep, epoch.generator)
         return Selection.of(drawn, epoch.generator, prune_ratio=share)

@@ -27,8 +27,8 @@ class SelectiveBackpropPruner(RatedPruner):
         """All but the first epoch, before which there are no scores."""
         return range(1, num_epochs)
 
-    def select(self, epoch: Epoch) -> Selection:
-        share = self.share(epoch)
+    def draw(self, epoch: Epoch, share: float | None) -> Selection:
+        share = self.prune_ratio if share is None else share
         chances = percentiles(epoch.scores, epoch.generator) ** (share / (1 - share))
         kept = systematic(chances.nan_to_num(1.0), epoch.generator)
         return Selection.of(kept, epoch.generator, prune_ratio=0.0 if chances.isnan().all() else share)

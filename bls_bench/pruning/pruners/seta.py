@@ -25,7 +25,7 @@ class SeTaPruner(AnnealedPruner):
     delta: from epoch delta * E on, `anneal`: `partial` trains on a fresh uniform draw of
     int((1 - r) * N) samples, which still counts as pruned (the authors'); `full` on all samples.
 
-    With a target, r is what makes draw and window together keep as many samples as this epoch should. A
+    Sent to a target, r is what makes draw and window together keep as many samples as this epoch should. A
     window that is too small even at r = 0 takes in the samples outside whose scores lie nearest to it.
     """
 
@@ -56,25 +56,25 @@ class SeTaPruner(AnnealedPruner):
         outside = (1 - self.prune_ratio) * (1 - (last - first) / self.num_groups)
         return super().natural_share(num_epochs) + outside * slid / num_epochs
 
-    def select(self, epoch: Epoch) -> Selection:
+    def draw(self, epoch: Epoch, share: float | None) -> Selection:
         annealing = epoch.annealing(self.delta)
         if annealing and self.anneal == "full":
             return epoch.everything()
-        share = self.share(epoch)
+        ratio = self.prune_ratio if share is None else share
         if annealing or epoch.index == 0:
-            return Selection(epoch.sample(share), prune_ratio=share)
-        # With a target the draw comes last: only the window tells how many it has to be.
-        drawn = epoch.sample(share if self.target is None else 0)
+            return Selection(epoch.sample(ratio), prune_ratio=ratio)
+        # Sent to a target the draw comes last: only the window tells how many it has to be.
+        drawn = epoch.sample(ratio if share is None else 0)
         scores = settled(epoch.scores).index_select(0, drawn)
         num_groups = min(self.num_groups, len(scores))
         first, last = window(epoch.index, num_groups, self.window_scale)
         groups = kmeans1d(scores, num_groups)
         inside = (groups >= first) & (groups < last)
-        if self.target is not None and inside.any():
+        if share is not None and inside.any():
             keep, size = int((1 - share) * epoch.num_samples + 1e-9), int(inside.count_nonzero())
-            inside, share = fitted(scores, inside, keep, epoch.generator), max(1 - keep / size, 0.0)
+            inside, ratio = fitted(scores, inside, keep, epoch.generator), max(1 - keep / size, 0.0)
         # `drawn` is already in random order, and so is every part of it.
-        return Selection(drawn.index_select(0, inside.nonzero().squeeze(1)), prune_ratio=share)
+        return Selection(drawn.index_select(0, inside.nonzero().squeeze(1)), prune_ratio=ratio)
 
 
 def window(count: int, num_groups: int, window_scale: float) -> tuple[int, int]:
