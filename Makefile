@@ -40,7 +40,9 @@ lint: setup ## check format, style and types
 
 # Tables and figures: SCALE=digits (minutes), small (hours) or paper (the papers' own, for a GPU).
 SCALE ?= digits
+# SEEDS: a list, or auto: more seeds for each row until it is decided, at most BUDGET of them.
 SEEDS ?= 0,1,2,3,4
+BUDGET ?= 40
 LAUNCHER ?= basic
 TABLES := fig2 table1 table2 table3 table4 table5 table6 table7 table8 table9 fig3 correlation \
 	repb-table1 repb-table2 repb-table4 repb-table5 repb-table6 repb-table7 repb-table8 repb-table9 repb-table10 repb-table11 repb-fig2 \
@@ -79,7 +81,7 @@ infobatch-table9: ## InfoBatch Table 9: instruction tuning
 infobatch-fig3: ## InfoBatch Figure 3: accuracy and pruned % over r and delta
 infobatch-fig4: ## InfoBatch Figure 4a: semantic segmentation
 $(TABLES): setup
-	$(BIN)/python -m bls_bench.tables $@ --scale $(SCALE) --seeds $(SEEDS) --launcher $(LAUNCHER)
+	$(BIN)/python -m bls_bench.tables $@ --scale $(SCALE) --seeds $(SEEDS) --budget $(BUDGET) --launcher $(LAUNCHER)
 
 scores-matter: setup ## what scores are worth over random ones, 40 paired seeds, an hour of one core
 	$(BIN)/python scripts/scores_matter.py

@@ -2,10 +2,11 @@
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
-from bls_bench.experiments import spec
-from bls_bench.report import overhead
+from bls_bench.experiments import manifest, spec
+from bls_bench.report import growing, overhead
 from bls_bench.report.output import render_all
 from bls_bench.system.errors import InputError
 
@@ -15,18 +16,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(spec.names())}; all if none")
     parser.add_argument("--scale", default="digits", help=", ".join(spec.SCALES))
-    parser.add_argument("--seeds", default="0,1,2,3,4", help="with commas between")
+    parser.add_argument(
+        "--seeds", default="0,1,2,3,4", help="with commas between; auto: until each row is decided"
+    )
+    parser.add_argument("--budget", type=int, default=40, help="the most seeds of --seeds auto")
     parser.add_argument("--render", action="store_true", help="train nothing")
     parser.add_argument("--results", type=Path, default=Path("results"))
     parser.add_argument("--launcher", default="basic", help="Hydra's: basic, joblib, submitit_slurm")
     arguments = parser.parse_args()
     try:
         tables = [spec.load(name, arguments.scale) for name in arguments.names or spec.names()]
-        seeds = [int(seed) for seed in arguments.seeds.split(",")]
+        rule = manifest.rule_within(arguments.budget) if arguments.seeds == "auto" else None
+        seeds = [] if rule else [int(seed) for seed in arguments.seeds.split(",")]
+        if rule and not arguments.render:
+            for table in tables:
+                growing.check(table, rule, arguments.results)
     except InputError as error:
         parser.error(str(error))
     except ValueError:
-        parser.error(f"SEEDS={arguments.seeds} must be whole numbers with commas between, as 0,1,2")
+        parser.error(f"SEEDS={arguments.seeds} must be whole numbers with commas between, as 0,1,2, or auto")
 
     failed = []
     if not arguments.render:
@@ -37,8 +45,14 @@ def main() -> None:
         for table in tables:
             if table.kind == "overhead":
                 measure_once(overhead.path(arguments.results))
+                continue
+            train = partial(
+                sweep.run, table, results=arguments.results, launcher=arguments.launcher, rule=rule
+            )
+            if rule:
+                failed += growing.grow(table, rule, arguments.results, train)
             else:
-                failed += sweep.run(table, seeds, arguments.results, arguments.launcher)
+                failed += train(seeds)
     problems = render_all(arguments.results, tables)
     print(f"rendered: {arguments.results / 'README.md'}, {arguments.results / 'report.html'}")
     for line in [*problems, *failed]:

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from types import FrameType
 
@@ -17,6 +17,7 @@ from hydra.errors import HydraException
 from bls_bench.config.compose import composed
 from bls_bench.config.run import load
 from bls_bench.experiments import manifest
+from bls_bench.experiments.manifest import Place, Rule
 from bls_bench.experiments.spec import Overrides, Table
 from bls_bench.records.archive import Archive
 from bls_bench.refusals import one_line
@@ -29,20 +30,40 @@ WORK = ".work"  # the records of runs that are not in the archive yet, below its
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def run(table: Table, seeds: Iterable[int], results: Path, launcher: str) -> list[str]:
+def run(
+    table: Table,
+    seeds: Iterable[int],
+    only: Container[Place] | None = None,
+    *,
+    results: Path,
+    launcher: str,
+    rule: Rule | None = None,
+) -> list[str]:
     """Train the runs that the archive of the table's scale lacks; returns a line for each that failed.
 
+    only: the cells, by their row's and column's labels, that are given the seeds; None for all. rule: by
+    which the seeds come, which the manifest then tells; None keeps the one that is there.
     Raises SystemExit with 128 + n when a sweep is stopped by signal n; the same call then goes on.
     """
     file, folder = manifest.path(results, table.name, table.scale), results / table.scale
-    known = {seed for runs in manifest.read(file).values() for seed in runs}
-    keys, problems = cell_keys(table, sorted(known.union(seeds)))
-    manifest.write(file, keys)
+    before, rule, wanted = manifest.read(file), rule or manifest.rule(file), set(seeds)
+    keys, problems = cell_keys(table, sorted(wanted.union(*before.values())))
+    if rule is not None:  # each cell has seeds of its own
+        keys = {
+            place: {
+                seed: key
+                for seed, key in runs.items()
+                if seed in before.get(place, {}) or (seed in wanted and (only is None or place in only))
+            }
+            for place, runs in keys.items()
+        }
+    manifest.write(file, keys, rule)
     cells = {
         key: table_overrides | {"seed": seed}
-        for (row, column), table_overrides in _cells(table)
-        for seed, key in keys.get((row, column), {}).items()
-        if seed in set(seeds)
+        for place, table_overrides in _cells(table)
+        if only is None or place in only
+        for seed, key in keys.get(place, {}).items()
+        if seed in wanted
     }
     missing, unfit = lacking(Archive(folder), cells)
     there = len(cells) - len(missing) - len(unfit)
@@ -90,7 +111,7 @@ def cell_keys(table: Table, seeds: list[int]) -> tuple[manifest.Keys, list[str]]
     return keys, problems
 
 
-def _cells(table: Table) -> Iterator[tuple[tuple[str, str], Overrides]]:
+def _cells(table: Table) -> Iterator[tuple[Place, Overrides]]:
     for column in table.columns:
         for row in table.rows:
             overrides = table.overrides(row, column)

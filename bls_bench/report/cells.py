@@ -4,13 +4,14 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from bls_bench.experiments import published
-from bls_bench.experiments.manifest import Keys
+from bls_bench.experiments.manifest import Keys, Rule
 from bls_bench.experiments.published import Published
 from bls_bench.experiments.spec import Column, Row, Table
 from bls_bench.records.schema import Metric
-from bls_bench.report import numbers, statistics
+from bls_bench.report import numbers, sequential, statistics
 from bls_bench.report.numbers import signed
 from bls_bench.report.runs import Run, Runs
+from bls_bench.report.sequential import Pair
 
 MISSING = "missing"
 # Of full data: runs of two CPU seconds differ by a half with what else shares the cores, which says nothing
@@ -27,7 +28,8 @@ class Cell:
     full-data training, None for that itself. saving: percent of its CPU seconds that was saved over
     the seeds that both have, None where they are not known, too short or of different machines;
     saving_published: the same of the hours that the paper prints, None where it prints none.
-    elsewhere: what papers print of the same thing that differs from `published`.
+    elsewhere: what papers print of the same thing that differs from `published`. rule: by which its table
+    gets seeds, None where they are given.
     """
 
     row: Row
@@ -41,11 +43,17 @@ class Cell:
     saving_published: float | None
     published: list[Published]
     elsewhere: list[Published]
+    rule: Rule | None = None
+
+    @property
+    def values(self) -> dict[int, float]:
+        """The metric after the last epoch, by seed."""
+        return {seed: run.last for seed, run in self.runs.items()}
 
     @property
     def last(self) -> statistics.Spread | None:
         """The metric after the last epoch."""
-        return statistics.spread([run.last for run in self.runs.values()])
+        return statistics.spread([*self.values.values()])
 
     @property
     def pruned_percent(self) -> float | None:
@@ -123,13 +131,30 @@ def header(metric: Metric | None) -> tuple[str, ...]:
     )
 
 
-def build(table: Table, keys: Keys, runs: Runs) -> Cells:
-    """Return the cells of a table; their comparisons with full data are one family, see `corrected`."""
+def build(table: Table, keys: Keys, runs: Runs, rule: Rule | None = None) -> Cells:
+    """Return the cells of a table; their comparisons with full data are one family.
+
+    See `statistics.corrected`, and `sequential.judged` for seeds that came by a rule.
+    """
     columns = {column.label: _column(table, column, keys, runs) for column in table.columns}
-    family = iter(statistics.corrected([cell.versus for column in columns.values() for cell in column]))
+    if rule is None:
+        found = statistics.corrected([cell.versus for column in columns.values() for cell in column])
+    else:
+        pairs = [_pair(table, cell, column) for column in columns.values() for cell in column]
+        found = sequential.judged(pairs, rule)
+    family = iter(found)
     return {
-        label: [replace(cell, versus=next(family)) for cell in column] for label, column in columns.items()
+        label: [replace(cell, versus=next(family), rule=rule) for cell in column]
+        for label, column in columns.items()
     }
+
+
+def _pair(table: Table, cell: Cell, column: list[Cell]) -> Pair | None:
+    """Return a cell beside the full-data training of its column."""
+    if cell.versus is None or cell.metric is None:
+        return None
+    full = next(other for other in column if other.row.label == table.baseline)
+    return Pair(cell.values, full.values, cell.margin, cell.metric.better)
 
 
 def _column(table: Table, column: Column, keys: Keys, runs: Runs) -> list[Cell]:

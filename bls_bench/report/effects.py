@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bls_bench.experiments.spec import Table
-from bls_bench.report import numbers, statistics
+from bls_bench.report import numbers, sequential, statistics
 from bls_bench.report.cells import Cell, Cells
+from bls_bench.report.sequential import Pair
 from bls_bench.report.statistics import BETTER, OUTCOMES, WORSE, Comparison
 
 # Points of pruned % by which a method and its random scores may differ to be set beside each other.
@@ -96,8 +97,11 @@ def _against(table: Table, cells: Cells, *names: str) -> list[Effect]:
 
 
 def _compare(cell: Cell, control: Cell) -> Comparison | None:
-    ours, theirs = ({seed: run.last for seed, run in one.runs.items()} for one in (cell, control))
-    return statistics.compare(ours, theirs, None, cell.metric.better) if cell.metric else None
+    if cell.metric is None:
+        return None
+    if cell.rule is None:
+        return statistics.compare(cell.values, control.values, None, cell.metric.better)
+    return sequential.latest(Pair(cell.values, control.values, None, cell.metric.better), cell.rule)
 
 
 def distinct(effects: Iterable[Effect]) -> list[Effect]:

@@ -80,7 +80,8 @@ def _section(results: Path, table: Table, runs: Runs) -> Section:
     source = _source(results, table)
     if table.kind == "overhead":
         return overhead.of_costs(table, overhead.read(source))
-    return section.of_runs(table, cells.build(table, manifest.read(source), runs))
+    rule = manifest.rule(source)
+    return section.of_runs(table, cells.build(table, manifest.read(source), runs, rule), rule)
 
 
 def texts(shown: Section) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from bls_bench.experiments.manifest import Rule
 from bls_bench.experiments.published import Published
 from bls_bench.experiments.spec import Table
 from bls_bench.records.schema import VERSIONS, Metric
@@ -29,14 +30,28 @@ LEGEND = (
 )
 
 
-def legend(metrics: Iterable[Metric]) -> tuple[str, ...]:
-    """Say how to read cells that are judged by the metrics."""
+def of_rule(rule: Rule) -> str:
+    """Say by which rule the seeds came, and what a verdict is then worth."""
+    looks = ", ".join(map(str, rule.looks))
+    spent = ", ".join(f"{100 * alpha:.3g}%" for alpha in dict.fromkeys(rule.alpha))
+    return (
+        f"Seeds were added by a rule fixed before the first look, until a row is lossless, worse or better: "
+        f"looks at {looks} seeds, of which each may be wrong in {spent} of cases (the p above are multiplied "
+        f"accordingly), all together in 5%. The difference, its interval and its verdict are as of the look "
+        f"that decided, or the last one, and no seed that came later changes them; the interval is that of "
+        f"this one look, at which such a row ended because of it."
+    )
+
+
+def legend(metrics: Iterable[Metric], rule: Rule | None = None) -> tuple[str, ...]:
+    """Say how to read cells that are judged by the metrics, and whose seeds came by a rule, if any."""
     metrics = list(dict.fromkeys(metrics))
     names = ", ".join(map(numbers.title, metrics)) or numbers.title(None)
     lower = [numbers.title(metric) for metric in metrics if metric.better == "lower"]
     return (
         f"{names}: after the last epoch, mean ± sample standard deviation over n seeds.",
         *LEGEND,
+        *([of_rule(rule)] if rule else []),
         *([f"Lower values are better: {', '.join(lower)}."] if lower else []),
     )
 
@@ -83,8 +98,8 @@ class Section:
     stands_in: bool = False
 
 
-def of_runs(table: Table, cells: Cells) -> Section:
-    """Return the section of a table whose cells are runs."""
+def of_runs(table: Table, cells: Cells, rule: Rule | None = None) -> Section:
+    """Return the section of a table whose cells are runs. rule: by which it gets seeds, if they decide."""
     every = [cell for column in cells.values() for cell in column]
     shown = [column for column in table.columns if any(cell.runs for cell in cells[column.label])]
     seeds = sorted({seed for cell in every for seed in cell.seeds})
@@ -107,11 +122,12 @@ def of_runs(table: Table, cells: Cells) -> Section:
             )
             for column in table.columns
         ],
-        legend=legend(metrics),
+        legend=legend(metrics, rule),
         remarks=_remarks(table, every),
         doubts=doubts(value for cell in every for value in cell.published),
         lines=[_line(cell, cell.metric or usual) for cell in every],
-        command=f"{table.command} SEEDS={','.join(map(str, seeds))}",
+        command=f"{table.command} SEEDS="
+        + (f"auto BUDGET={rule.budget}" if rule else ",".join(map(str, seeds))),
         provenance=_provenance(table, every),
         metrics=metrics,
         figure=partial(figures.draw, table, cells) if table.kind != "table" else None,
@@ -212,4 +228,5 @@ def _line(cell: Cell, metric: Metric | None) -> dict[str, Any]:
         "score_loss_correlation": cell.correlation,
         "p_zero_holm": versus and versus.p_zero,
         "seeds_needed": versus and versus.seeds_needed,
+        **({"look": versus and versus.look, "looks": len(cell.rule.looks)} if cell.rule else {}),
     }

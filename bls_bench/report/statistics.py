@@ -36,7 +36,9 @@ class Comparison:
     sample standard deviation of the differences, all None below two seeds. p_equivalent: the larger p of the
     two one-sided tests at the margin, None without a margin or a spread. p_zero: of the two-sided test that
     the mean difference is zero, None without a spread; corrected where the comparison is one of a family,
-    see `corrected`. better: whether higher or lower values are.
+    see `corrected`. better: whether higher or lower values are. look, looks: which of how many looks at a
+    growing number of seeds this is, 0 before the first; looks is 0 where the seeds were given
+    (`sequential.judged`).
     """
 
     n: int
@@ -48,6 +50,8 @@ class Comparison:
     p_zero: float | None
     margin: float | None
     better: str
+    look: int = 0
+    looks: int = 0
 
     @property
     def outcome(self) -> str:
@@ -82,6 +86,10 @@ class Comparison:
         about = f" (about {self.seeds_needed})" if self.seeds_needed else ""
         if self.verdict == UNDECIDED and self.side is not None:
             about = f" ({self.side} by itself)"
+        if self.verdict is not None and self.looks:
+            about += (
+                f", look {self.look} of {self.looks}" if self.look else f", before look 1 of {self.looks}"
+            )
         return f"{self.verdict or ''}{about}"
 
     @property
@@ -97,10 +105,10 @@ class Comparison:
     def seeds_needed(self) -> int | None:
         """How many seeds would do were there no difference, see `seeds_for`.
 
-        None where it is decided or unknown, where the interval leaves out zero, and where there are as many
-        seeds and yet nothing is shown.
+        None where it is decided or unknown, where the interval leaves out zero, where there are as many
+        seeds and yet nothing is shown, and where looks decide how many there will be.
         """
-        if self.n < MIN_SEEDS or self.p_zero is None or self.verdict != UNDECIDED:
+        if self.looks or self.n < MIN_SEEDS or self.p_zero is None or self.verdict != UNDECIDED:
             return None
         if self.low is None or self.high is None or not self.low <= 0 <= self.high:
             return None

@@ -150,13 +150,13 @@ def test_a_sweep_killed_in_the_middle_goes_on_and_reports_its_failure(tmp_path, 
 
     monkeypatch.setattr(sweep, "subprocess", SimpleNamespace(Popen=Killed))
     with pytest.raises(SystemExit) as stopped:
-        sweep.run(table, [0, 1], results, "basic")
+        sweep.run(table, [0, 1], results=results, launcher="basic")
     assert stopped.value.code == 137
     (first,) = finished(folder)
     before = Archive(folder).get(first)
 
     monkeypatch.setattr(sweep, "subprocess", SimpleNamespace(Popen=InThisProcess))
-    problems = sweep.run(table, [0, 1], results, "basic")
+    problems = sweep.run(table, [0, 1], results=results, launcher="basic")
     keys = manifest.read(manifest.path(results, "mini", "digits"))
     assert finished(folder) == sorted(keys["Full", "ResNet-18"].values())
     assert Archive(folder).get(first) == before
@@ -166,5 +166,8 @@ def test_a_sweep_killed_in_the_middle_goes_on_and_reports_its_failure(tmp_path, 
 
     # Nothing is left to train, so no process is started; seeds asked for before stay in the table.
     monkeypatch.setattr(sweep, "subprocess", None)
-    assert sweep.run(dataclasses.replace(table, rows=table.rows[1:2]), [0], results, "basic") == []
+    assert (
+        sweep.run(dataclasses.replace(table, rows=table.rows[1:2]), [0], results=results, launcher="basic")
+        == []
+    )
     assert set(manifest.read(manifest.path(results, "mini", "digits"))["Full", "ResNet-18"]) == {0, 1}
