@@ -16,6 +16,10 @@ from bls_bench.report.statistics import BETTER, OUTCOMES, WORSE, Comparison
 ALIKE = 1.0
 # Scorers that look at no loss. The second weighs every sample's own loss as methods on such losses do.
 RANDOM, RANDOM_OWN_LOSS, STALE = CONTROLS = ("random", "random_per_sample", "stale")
+# InfoBatch that takes as many candidates as lie below the mean, at random, and weighs their own losses.
+PRUNED_AT_RANDOM = "pruner.prune=random"
+# Scorers under which weights multiply the loss of each sample.
+OWN_LOSS = ("per_sample", "gradient_norm", "error_norm", "entropy", "margin", "time_corrected", "rarity")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,11 +70,12 @@ def against_full(table: Table, cells: Cells) -> list[Effect]:
 def against_random(table: Table, cells: Cells) -> list[Effect]:
     """Return what uses scores beside the row of its column that differs in nothing but random scores.
 
-    Only where both prune the same, within a point: a method that prunes more differs by that too. Losses of
-    samples are set beside random scores that weigh each sample's own loss, where those were run. All of the
-    table are one family, see `statistics.corrected`.
+    Only where both prune the same, within a point: a method that prunes more differs by that too. Nor does it
+    matter by which target a control was brought to that. What weighs the loss of each sample is set beside
+    candidates or scores drawn at random that do as well, where those were run. All of the table are one
+    family, see `statistics.corrected`.
     """
-    return _against(table, cells, RANDOM_OWN_LOSS, RANDOM)
+    return _against(table, cells, PRUNED_AT_RANDOM, RANDOM_OWN_LOSS, RANDOM)
 
 
 def against_stale(table: Table, cells: Cells) -> list[Effect]:
@@ -79,17 +84,22 @@ def against_stale(table: Table, cells: Cells) -> list[Effect]:
 
 
 def _against(table: Table, cells: Cells, *names: str) -> list[Effect]:
-    """Set losses of samples beside the first control that their column has, others beside the last."""
+    """Set what weighs losses of samples beside the first control its column has, others beside the last."""
     pairs = []
     for column in cells.values():
-        controls = {(_setting(cell, "seed", "scorer"), _scorer(cell)): cell for cell in column}
+        controls = {
+            (_under(cell, exactly), _kind(cell)): cell for cell in column for exactly in (False, True)
+        }
         for cell in column:
-            scorer, same = _scorer(cell), _setting(cell, "seed", "scorer")
-            wanted = names if scorer == "per_sample" else names[-1:]
-            control = next((controls[same, name] for name in wanted if (same, name) in controls), None)
-            at_random = scorer in (RANDOM, RANDOM_OWN_LOSS)
-            if control and control is not cell and not at_random and _alike(cell, control):
-                pairs.append((cell, control))
+            kind = _kind(cell)
+            fitting = [
+                control
+                for name in (names if kind in OWN_LOSS else names[-1:])
+                for exactly in (True, False)
+                if (control := controls.get((_under(cell, exactly), name))) and _alike(cell, control)
+            ]
+            if fitting and fitting[0] is not cell and kind not in (PRUNED_AT_RANDOM, RANDOM_OWN_LOSS, RANDOM):
+                pairs.append((cell, fitting[0]))
     found = statistics.corrected([_compare(cell, control) for cell, control in pairs])
     return [
         Effect(cell=cell, found=one, table=table) for (cell, _), one in zip(pairs, found, strict=True) if one
@@ -150,6 +160,22 @@ def _scorer(cell: Cell) -> str | None:
     if not cell.runs or not _scored(cell):
         return None
     return str(next(iter(cell.runs.values())).config["scorer"].get("_target_"))
+
+
+def _kind(cell: Cell) -> str | None:
+    """Return the scorer of a cell, or that it takes its candidates at random; None where it has no scores."""
+    pruner = next(iter(cell.runs.values())).config["pruner"] if cell.runs else {}
+    return PRUNED_AT_RANDOM if pruner.get("prune") == "random" else _scorer(cell)
+
+
+def _under(cell: Cell, exactly: bool) -> str:
+    """Return all that a cell shares with its control, as a text; if not exactly, the target may differ."""
+    config = next(iter(cell.runs.values())).config if cell.runs else {}
+    pruner = config.get("pruner", {})
+    pruner = pruner | ({"prune": "below"} if pruner.get("prune") == "random" else {})
+    pruner = pruner | ({} if exactly else {"target": None})
+    shared = {key: value for key, value in config.items() if key not in ("seed", "scorer")}
+    return json.dumps(shared | {"pruner": pruner}, sort_keys=True)
 
 
 def _setting(cell: Cell, *left_out: str) -> str:

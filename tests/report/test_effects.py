@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from bls_bench.config import registry
 from bls_bench.experiments import spec
 from bls_bench.records.archive import Archive
 from bls_bench.report import cells, effects, findings, forest, overview
@@ -22,14 +23,19 @@ def build(tmp_path, monkeypatch):
     use_fixture_tables(monkeypatch)
     numbers = itertools.count()
 
-    def built(values, pruned=None, scorers=None):
+    def built(values, pruned=None, scorers=None, pruners=None):
         folder = tmp_path / str(next(numbers))
         table, keys = spec.load("mini", "digits"), {}
         for row, own in values.items():
             for seed, value in enumerate(own):
                 key = f"{row}{seed}"
                 run = archived(key, value, pruned=(pruned or {}).get(row, 0.0 if row == FULL else 30.0))
-                pruner = {"_target_": "none" if row == FULL else "infobatch"}
+                pruner = {
+                    "_target_": "none" if row == FULL else "infobatch",
+                    "prune": "below",
+                    "target": None,
+                }
+                pruner |= (pruners or {}).get(row, {})
                 scorer = {"_target_": (scorers or {}).get(row, "bls")}
                 run = replace(run, config=run.config | {"seed": seed, "pruner": pruner, "scorer": scorer})
                 Archive(folder).append(run)
@@ -80,6 +86,34 @@ def test_losses_of_samples_stand_beside_random_scores_that_weigh_them_and_others
     assert (found.cell.row.label, found.found.difference) == (METHOD, pytest.approx(2.0))
     (found,) = effects.against_random(*build(rows, scorers=scorers | {METHOD: "bls"}))
     assert found.found.difference == pytest.approx(9.0)
+
+
+def test_infobatch_on_losses_of_samples_stands_beside_candidates_drawn_at_random(build):
+    rows = {FULL: [78] * 3, METHOD: [79.0, 79.1, 79.2], RANDOM: [77.0, 77.2, 77.1], "BLS": [70.0, 70.2, 70.1]}
+    settings = {
+        "scorers": {METHOD: "per_sample", RANDOM: "per_sample", "BLS": "random_per_sample"},
+        "pruners": {RANDOM: {"prune": "random"}},
+    }
+    (found,) = effects.against_random(*build(rows, **settings))
+    assert (found.cell.row.label, found.found.difference) == (METHOD, pytest.approx(2.0))
+    # Random candidates at another rate leave the other control; scores of batch losses have neither.
+    (found,) = effects.against_random(*build(rows, {RANDOM: 40.0}, **settings))
+    assert (found.cell.row.label, found.found.difference) == (METHOD, pytest.approx(9.0))
+    settings["scorers"] |= {METHOD: "bls"}
+    assert effects.against_random(*build(rows, **settings)) == []
+
+
+def test_a_control_may_be_brought_to_the_rate_by_a_target(build):
+    rows = {FULL: [78] * 3, METHOD: [79.0, 79.1, 79.2], RANDOM: [77.0, 77.2, 77.1]}
+    for pruner, count in (({"target": 0.3}, 1), ({"delta": 0.5}, 0)):
+        built = build(rows, scorers={RANDOM: "stale"}, pruners={RANDOM: pruner})
+        assert len(effects.against_stale(*built)) == count
+
+
+def test_scorers_that_have_the_losses_of_samples_are_named():
+    """The report imports no scorer, which would take torch: it names those that a class says it of."""
+    own = {name for name in registry.names("scorer") if registry.resolve("scorer", name, ()).per_sample}
+    assert own == {*effects.OWN_LOSS, effects.RANDOM_OWN_LOSS}
 
 
 def test_stale_scores_are_a_control_of_their_own(build):
