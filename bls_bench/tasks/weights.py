@@ -12,6 +12,7 @@ from torchvision.models import get_model_weights
 
 from bls_bench.system import sealing
 from bls_bench.system.errors import InputError, folded
+from bls_bench.tasks.fitting import shapes, tell_random
 
 
 def weights_of(name: str, weights: str) -> dict[str, Tensor]:
@@ -37,11 +38,14 @@ def weights_of(name: str, weights: str) -> dict[str, Tensor]:
 def load_weights(model: nn.Module, state: dict[str, Tensor], what: str) -> None:
     """Load a state dict; what has another shape, as it hangs on the number of classes, stays as it is.
 
-    Raises InputError, naming one, where the state has other names than the model.
+    Such tensors are told. Raises InputError where the state has other names than the model, naming one, and
+    where most of its weights have other shapes.
     """
     own = model.state_dict()
     strange = sorted(state.keys() ^ own.keys())
     if strange:
         raise InputError(f"{what} is of another model: {strange[0]} is only in one of them")
     fitting = {name: value for name, value in state.items() if value.shape == own[name].shape}
+    lost = {name: shapes(state[name].shape, own[name].shape) for name in own.keys() - fitting.keys()}
+    tell_random(own, lost, what)
     model.load_state_dict(fitting, strict=False)

@@ -86,16 +86,20 @@ class Pretrained(Autoencoder):
         try:
             self._name = json.loads(config.read_text())["_class_name"]
             with torch.random.fork_rng(devices=[]):
-                self.network = kinds[self._name].from_pretrained(config.parent, local_files_only=True)
+                self.network, found = kinds[self._name].from_pretrained(
+                    config.parent, local_files_only=True, output_loading_info=True
+                )
+            if found["missing_keys"]:  # which diffusers leaves without numbers
+                raise ValueError(f"its weights lack {found['missing_keys'][0]}")
         except Exception as error:  # whatever json, safetensors or diffusers find wrong in it
             raise InputError(
                 f"task.autoencoder={path} must be a folder with diffusers' AutoencoderKL or VQModel: "
                 f"{folded(error)}"
             ) from None
         self.network.eval().requires_grad_(False)
-        found = self.network.config
-        self.image_channels, self.channels = found.in_channels, found.latent_channels
-        self.factor = 2 ** (len(found.block_out_channels) - 1)
+        sizes = self.network.config
+        self.image_channels, self.channels = sizes.in_channels, sizes.latent_channels
+        self.factor = 2 ** (len(sizes.block_out_channels) - 1)
 
     def encode(self, images: Tensor) -> Tensor:
         found = self.network.encode(images)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 import torch.nn.functional as F
 
 from bls_bench.engine.evaluation import measured
@@ -95,10 +96,14 @@ def test_an_autoencoder_is_read_from_a_folder(kind, tmp_path):
 def test_an_autoencoder_that_does_not_fit_is_refused(tmp_path):
     saved("AutoencoderKL", tmp_path / "grey")
     saved("AutoencoderKL", tmp_path / "colour", channels=3)
+    saved("AutoencoderKL", tmp_path / "part")
+    file = tmp_path / "part" / "diffusion_pytorch_model.safetensors"
+    save_file({name: value for name, value in load_file(file).items() if name != "quant_conv.bias"}, file)
     for folder, message in (
         ("grey", r"codes of other sizes: use task\.channels=3 task\.factor=2"),
         ("colour", r"takes images of 3 channels, the data have 1"),
         ("none", r"task\.autoencoder=.*none must be a folder with"),
+        ("part", r"task\.autoencoder=.*part must be .*: its weights lack quant_conv.bias"),
     ):
         with pytest.raises(InputError, match=message):
             make_engine(*TINY, f"task.autoencoder={tmp_path / folder}")
