@@ -55,7 +55,8 @@ class Ragged:
         width = int(lengths.max()) if len(lengths) else 0
         real = torch.arange(width, device=lengths.device) < lengths[:, None]
         table = self.values.new_full((len(self), width, *self.values.shape[1:]), fill)
-        table[real] = self.values
+        # Indexing by a mask would wait for the device, to count it.
+        table.masked_scatter_(real.view(*real.shape, *(1,) * (table.ndim - 2)), self.values)
         return table, real
 
     def to(self, device: torch.device) -> Ragged:

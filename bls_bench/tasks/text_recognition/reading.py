@@ -91,7 +91,7 @@ class Places:
         """Return (b,): the cross-entropies of the letters and of the end."""
         place, lengths = torch.arange(logits.shape[1], device=logits.device), words.lengths[:, None]
         targets = torch.zeros(logits.shape[:2], dtype=torch.int64, device=logits.device)
-        targets[place < lengths] = words.values
+        targets.masked_scatter_(place < lengths, words.values)  # indexing by a mask waits for the device
         targets.masked_fill_(place > lengths, BEHIND)
         losses = F.cross_entropy(logits.transpose(1, 2), targets, reduction="none", ignore_index=BEHIND)
         return losses.sum(1)
