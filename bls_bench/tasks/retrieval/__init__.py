@@ -6,6 +6,7 @@ PARTS = {
         "scene_views": "scenes:SceneViews",
         "frame_pairs": "frames:FramePairs",
         "listed_pairs": "listed:ListedPairs",
+        "cvact_mat": "cvact:CVACT",
     },
     "model": {"two_towers": "models:TwoTowers"},
 }
