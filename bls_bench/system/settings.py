@@ -39,6 +39,9 @@ def versioned(default: Any, versions: Mapping[Any, int]) -> Any:
     return field(default=default, metadata={"versions": versions})
 
 
-def added(default: Any, neutral: Any) -> Any:
-    """A field that is newer than some records: at `neutral`, as those were made, the key leaves it out."""
-    return field(default=default, metadata={"neutral": neutral})
+def added(default: Any, neutral: Any, folder: bool = False) -> Any:
+    """A field that is newer than some records: at `neutral`, as those were made, the key leaves it out.
+
+    folder: it holds one, see `folder`.
+    """
+    return field(default=default, metadata={"neutral": neutral, "folder": folder})

@@ -12,15 +12,16 @@ from bls_bench.system.errors import InputError, folded
 from bls_bench.tasks.fitting import shapes, tell_random
 
 
-def pretrained(kind: Any, weights: str, **options: Any) -> PreTrainedModel:
-    """Load a model by one of transformers' Auto classes, from a folder or by its name on the hub.
+def pretrained(kind: Any, weights: str, key: str = "model.weights", **options: Any) -> PreTrainedModel:
+    """Load a model by a class of transformers, from a folder or by its name on the hub.
 
+    key: the setting that names it.
     Its weights are float32 whatever they were saved as: small steps are lost in half of that, and where it
     is wanted `trainer.precision` says so. What the folder lacks, as the head of another task, is told. Raises
     InputError if there is no such model, and if its weights are of another one.
     """
     path = Path(weights).expanduser()
-    what = f"model.weights={weights}"
+    what = f"{key}={weights}"
     try:
         model, found = kind.from_pretrained(
             path if path.exists() else weights, dtype=torch.float32, output_loading_info=True, **options

@@ -7,6 +7,7 @@ PARTS = {
         "caption_lines": "lines:CaptionLines",
         "coco_captions": "coco:COCOCaptions",
         "karpathy": "karpathy:Karpathy",
+        "captioned_videos": "videos:CaptionedVideos",
     },
-    "model": {"captioner": "models:Captioner"},
+    "model": {"captioner": "models:Captioner", "prefix_gpt2": "prefix_models:PrefixGPT2"},
 }

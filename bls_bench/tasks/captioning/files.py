@@ -15,8 +15,10 @@ from bls_bench.data.pictures import Pictures, existing
 from bls_bench.system import settings
 from bls_bench.system.errors import InputError
 from bls_bench.system.lazy import torch
-from bls_bench.tasks.captioning.data import CaptionBatches, Captions, Said, tell_cut
-from bls_bench.tasks.captioning.words import SPECIAL, Vocabulary, words_of
+from bls_bench.tasks.captioning.data import CaptionBatches, Captions, Said, tell_cut, vocabulary_of
+from bls_bench.tasks.captioning.frames import frames_of
+from bls_bench.tasks.captioning.tokens import Tokens
+from bls_bench.tasks.captioning.words import Vocabulary, words_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -27,17 +29,23 @@ JITTER = Jitter(shift=0.08, scale=(0.85, 1.15), flip=False)
 
 
 class Described(NamedTuple):
-    """A picture's file, and the words of each of its captions."""
+    """A picture's file, or a video's folder, and the words of each of its captions.
+
+    frames: the files that are read of a video.
+    """
 
     path: Path
     said: Said
+    frames: Sequence[Path] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class CaptionedPictures(Pictures):
     """longest: words of a caption at most, what is longer loses its end. least: a word that the training
     captions have less often is not known. subset: keeps at most so many training pictures, the first ones.
-    exif: turn pictures as their orientation tag says.
+    exif: turn pictures as their orientation tag says. frames: a picture is a folder with the frames of a
+    video, of which so many are taken, evenly spread; null: a file. tokenizer: a folder with one that
+    transformers saved; captions are its tokens then, which `longest` counts; null: words.
     """
 
     gives: ClassVar[frozenset[str]] = frozenset({"images", "captions"})
@@ -45,12 +53,15 @@ class CaptionedPictures(Pictures):
     least: int = 2
     subset: int | None = None
     exif: bool = settings.added(False, neutral=False)
+    tokenizer: str | None = settings.added(None, neutral=None, folder=True)
+    frames: int | None = settings.added(None, neutral=None)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("longest", "least", *(["subset"] if self.subset is not None else [])):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("longest", "least", "subset", "frames"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
 
     def described(self, root: Path) -> tuple[Sequence[Described], Sequence[Described]]:
         """Return the pictures to train on and those to test on. Raises InputError for wrong lists."""
@@ -59,13 +70,14 @@ class CaptionedPictures(Pictures):
     def load(self, seed: int, device: torch.device | None = None) -> Data:
         train, test = self.described(existing(self.root))
         train = train[: self.subset]
-        check_there([one.path for one in (*train, *test)])
-        tell_depth([str(one.path) for one in (*train, *test)])
+        if self.frames is None:
+            check_there([one.path for one in (*train, *test)])
+        else:
+            train, test = (_framed(part, self.frames) for part in (train, test))
+        tell_depth([str(path) for one in (*train, *test) for path in one.frames or [one.path]])
         said = [one.said for one in train]
-        tell_cut(said, self.longest)
-        vocabulary = Vocabulary.of((caption for captions in said for caption in captions), self.least)
-        if train and len(vocabulary) == len(SPECIAL):
-            raise InputError(f"dataset.least={self.least} leaves no word of the training captions")
+        vocabulary = vocabulary_of(said, self.tokenizer, self.least)
+        tell_cut(said, vocabulary, self.longest)
         readers = [
             CaptionReader(part, self.image_size, vocabulary, self.longest, self.exif)
             for part in (train, test)
@@ -75,13 +87,14 @@ class CaptionedPictures(Pictures):
             (readers[0], readers[1]),
             (make, CaptionBatches()),
             make.draw,
-            3 * self.image_size**2,
+            3 * self.image_size**2 * (self.frames or 1),
             (),
             seed,
             device,
         )
         references = [one.said for one in test]
-        return replace(data, info=Captions(self.image_size, vocabulary, self.longest, references))
+        info = Captions(self.image_size, vocabulary, self.longest, references, self.frames or 1)
+        return replace(data, info=info)
 
 
 @dataclass(frozen=True)
@@ -90,7 +103,7 @@ class CaptionReader:
 
     pictures: Sequence[Described]
     size: int
-    vocabulary: Vocabulary
+    vocabulary: Vocabulary | Tokens
     longest: int
     exif: bool
 
@@ -103,15 +116,20 @@ class CaptionReader:
 
     def __call__(self, index: int) -> dict[str, Tensor]:
         """See `Reader`."""
-        path, said = self.pictures[index]
+        path, said, frames = self.pictures[index]
+        read = [decode(str(file), self._square, self.exif) for file in frames or [path]]
         return {
-            "images": decode(str(path), self._square, self.exif),
+            "images": torch.stack(read) if frames else read[0],
             "captions": self.vocabulary.rows(said, self.longest),
             "numbers": torch.tensor(index),
         }
 
     def _square(self, picture: Image.Image) -> Tensor:
         return Letterbox(*picture.size, self.size).image(picture)
+
+
+def _framed(videos: Sequence[Described], count: int) -> Sequence[Described]:
+    return [one._replace(frames=frames_of(one.path, count)) for one in videos]
 
 
 def check_there(paths: Sequence[Path]) -> None:

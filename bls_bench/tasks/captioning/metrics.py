@@ -1,7 +1,7 @@
 """BLEU-4 and CIDEr-D of captions, as the evaluation of COCO Captions has them, on words already split.
 
 Sources: Papineni et al. 2002 (BLEU); Vedantam et al. 2015 (CIDEr), its variant D with the constants of
-COCO's evaluation server (Chen et al. 2015). METEOR and SPICE need Java and are not here.
+COCO's evaluation server (Chen et al. 2015). METEOR, which needs Java, is in `meteor.py`.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from bls_bench.data.base import Data
 from bls_bench.tasks.captioning.data import CaptionBatch, Captions
+from bls_bench.tasks.captioning.meteor import meteor
 from bls_bench.tasks.captioning.metrics import CIDEr, bleu
 from bls_bench.tasks.captioning.showing import draw
 from bls_bench.tasks.captioning.task import Captioning
@@ -29,8 +30,8 @@ class Describing(Objective):
 
     def __init__(self, task: Captioning, info: Captions) -> None:
         super().__init__()
-        self.per_sample, self.info = task.per_sample, info
-        self.measured_at_once = max(1, MEASURED_PIXELS // info.image_size**2)
+        self.per_sample, self.meteor, self.info = task.per_sample, task.meteor, info
+        self.measured_at_once = max(1, MEASURED_PIXELS // (info.frames * info.image_size**2))
 
     def loss(self, model: nn.Module, batch: CaptionBatch, place: Place, wanted: frozenset[str]) -> Loss:
         sums, counts = word_losses(model, batch)
@@ -51,7 +52,7 @@ class Describing(Objective):
         (batch,) = data.test.batches([few], 0, device)
         said = [self.info.vocabulary.said(row) for row in model(batch.images).tolist()]
         given = [self.info.references[number][0] for number in batch.numbers.tolist()]
-        draw(batch.images, said, given, folder / "captions.png")
+        draw(batch.stills, said, given, folder / "captions.png")
 
 
 def word_losses(model: nn.Module, batch: CaptionBatch) -> tuple[Tensor, Tensor]:
@@ -66,7 +67,7 @@ def word_losses(model: nn.Module, batch: CaptionBatch) -> tuple[Tensor, Tensor]:
 
 
 class Alike(Measure):
-    """CIDEr-D, a hundred times the usual 0 ... 10 as papers print it, and BLEU-4 in percent."""
+    """CIDEr-D, a hundred times the usual 0 ... 10 as papers print it; BLEU-4 and METEOR in percent."""
 
     def __init__(self, objective: Describing) -> None:
         self._objective = objective
@@ -87,7 +88,8 @@ class Alike(Measure):
 
     def compute(self) -> dict[str, float]:
         references = self._objective.info.references
-        return {
+        found = {
             "CIDEr": 100 * self._objective.cider.mean(self._said),
             "BLEU4": 100 * bleu(self._said, references),
         }
+        return found | {"METEOR": 100 * meteor(self._said, references)} if self._objective.meteor else found

@@ -9,8 +9,10 @@ from bls_bench.data import scenes
 from bls_bench.data.base import Data
 from bls_bench.data.columns import Columns, Ragged
 from bls_bench.data.jitter import Jitter
+from bls_bench.system import settings
 from bls_bench.system.lazy import torch
-from bls_bench.tasks.captioning.data import CaptionBatches, Captions, Said
+from bls_bench.tasks.captioning.data import CaptionBatches, Captions, Said, vocabulary_of
+from bls_bench.tasks.captioning.tokens import Tokens
 from bls_bench.tasks.captioning.words import Vocabulary, words_of
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ class DescribedScenes(scenes.SceneDataset):
     """`images` scenes to train on and a quarter as many to test on, of side `image_size`, of other digits.
 
     A scene holds none to `objects` digits. It has four captions, which tell in other words what is where.
+    tokenizer: a folder with one that transformers saved, whose tokens captions are; null: words.
     """
 
     gives: ClassVar[frozenset[str]] = frozenset({"images", "captions"})
@@ -35,12 +38,13 @@ class DescribedScenes(scenes.SceneDataset):
     images: int = 1200
     image_size: int = 48
     objects: int = 2
+    tokenizer: str | None = settings.added(None, neutral=None, folder=True)
 
     def load(self, seed: int, device: torch.device | None = None) -> Data:
         train, said = self._made(self.images, True)
         test, references = self._made(self.images // 4, False)
-        vocabulary = Vocabulary.of((caption for captions in said for caption in captions), 1)
-        longest = max(len(caption) for captions in said for caption in captions)
+        vocabulary = vocabulary_of(said, self.tokenizer, 1)
+        longest = max(vocabulary.length(caption) for captions in said for caption in captions)
         make = CaptionBatches(JITTER)
         return Data(
             train=Columns(_columns(train, said, vocabulary, longest), make, seed, make.draw),
@@ -57,7 +61,9 @@ class DescribedScenes(scenes.SceneDataset):
         ]
 
 
-def _columns(images: Tensor, said: list[Said], vocabulary: Vocabulary, longest: int) -> dict[str, object]:
+def _columns(
+    images: Tensor, said: list[Said], vocabulary: Vocabulary | Tokens, longest: int
+) -> dict[str, object]:
     rows = Ragged.of([vocabulary.rows(captions, longest) for captions in said])
     return {"images": images, "captions": rows, "numbers": torch.arange(len(images))}
 

@@ -22,7 +22,7 @@ def described(data: Data, indices: Tensor) -> Iterator[Shown]:
     """Yield training images (n,) with the first of their captions."""
     batch: CaptionBatch
     for batch in batches(data, indices):
-        for image, caption in zip(batch.images, batch.captions.tolist(), strict=True):
+        for image, caption in zip(batch.stills, batch.captions.tolist(), strict=True):
             words = data.info.vocabulary.said(caption)
             yield Shown(picture=picture((image * 255).round().to(torch.uint8)), text=" ".join(words))
 

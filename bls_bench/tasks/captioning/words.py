@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from bls_bench.system.lazy import torch
 
@@ -27,9 +27,10 @@ def words_of(caption: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """words: in the order of their numbers, the special ones first."""
+    """words: in the order of their numbers, the special ones first. end: a tokenizer's token, here none."""
 
     words: tuple[str, ...]
+    end: ClassVar[int | None] = None
 
     @classmethod
     def of(cls, captions: Iterable[Sequence[str]], least: int) -> Vocabulary:
@@ -40,6 +41,10 @@ class Vocabulary:
 
     def __len__(self) -> int:
         return len(self.words)
+
+    def length(self, caption: Sequence[str]) -> int:
+        """Return how many numbers the words of a caption take."""
+        return len(caption)
 
     @cached_property
     def _numbers(self) -> dict[str, int]:

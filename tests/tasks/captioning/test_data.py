@@ -39,7 +39,8 @@ def lines(root, rows=None, **options):
         for at, source in enumerate(["train"] * 3 + ["test"] * 3)
     ]
     (root / "captions.jsonl").write_text("\n".join(rows) + "\n")
-    return CaptionLines(name="lines", root=str(root), train=("train",), test=("test",), **PLAIN | options)
+    options = PLAIN | {"train": ("train",), "test": ("test",)} | options
+    return CaptionLines(name="lines", root=str(root), **options)
 
 
 def entry(**changes):
@@ -135,6 +136,26 @@ class TestFiles:
         data = Karpathy(name="karpathy", root=str(tmp_path), **PLAIN).load(0)
         assert said(data, "train", count=2, plain=True) == ["number 0", "number 1"]
         assert data.info.references == [[("number", "2")]]
+
+    def test_a_part_of_the_pictures_is_held_back_by_their_names(self, tmp_path):
+        pictures(tmp_path / "images", 40)
+        rows = [
+            entry(image=f"{at}.jpg", source=("val", "test")[at % 2], captions=[f"n{at}"]) for at in range(40)
+        ]
+
+        def parts(order, **options):
+            dataset = lines(tmp_path, [rows[at] for at in order], least=1, **options)
+            return [{one.said[0][0] for one in part} for part in dataset.described(tmp_path)]
+
+        options = {"train": ("val", "test"), "test": (), "held_back": 4}
+        train, test = parts(range(40), **options)
+        assert train | test == {f"n{at}" for at in range(40)}
+        assert not train & test
+        assert 4 <= len(test) <= 16
+        assert parts(reversed(range(40)), **options) == [train, test]
+        # A picture stays on its side, whichever others are there.
+        train, test = parts(range(40), **options | {"train": ("val",)}), (train, test)
+        assert all(one <= other for one, other in zip(train, test, strict=True))
 
     def test_long_captions_are_cut_counted_and_told(self, tmp_path, capsys):
         data = lines(tmp_path, longest=3).load(0)

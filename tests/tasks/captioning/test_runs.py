@@ -95,6 +95,10 @@ def test_processes_together_are_one():
             r"dataset.test must hold none of the splits of train, got \['val'\]",
         ),
         (
+            ["dataset=rsicd", "dataset.root=x", "dataset.held_back=5"],
+            r"dataset.held_back=5 divides the splits of train: test must be \[\], and train not, got \['t",
+        ),
+        (
             ["dataset=rsicd", "dataset.root=x", "dataset.longest=0"],
             r"dataset.longest must be at least 1, got 0",
         ),
