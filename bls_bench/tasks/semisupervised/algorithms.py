@@ -52,6 +52,8 @@ class FixMatch(Algorithm):
 class FlexMatch(Algorithm):
     """A threshold for each class, lower for one that is learnt less (Zhang et al. 2021, Equations 5 to 12).
 
+    For `alone` epochs only labelled samples count, which is not in the paper: its thresholds begin at 0, so
+    that every sample counts from the first step, whatever is guessed of it.
     classes: (N,) int64, the last class that each sample was sure of by `threshold`, -1 for none so far.
     thresholds: (C,), of the step that runs; all its parts have the same.
     """
@@ -59,9 +61,9 @@ class FlexMatch(Algorithm):
     classes: Tensor
     thresholds: Tensor
 
-    def __init__(self, threshold: float, num_samples: int, num_classes: int) -> None:
+    def __init__(self, threshold: float, num_samples: int, num_classes: int, alone: int = 0) -> None:
         super().__init__()
-        self.threshold = threshold
+        self.threshold, self.alone = threshold, alone
         self.register_buffer("classes", torch.full((num_samples,), -1))
         self.register_buffer("thresholds", torch.zeros(num_classes))
 
@@ -72,7 +74,7 @@ class FlexMatch(Algorithm):
         sure = confidence >= self.thresholds[classes]
         noted = torch.where(confidence >= self.threshold, classes, self.classes[unlabelled.indices])
         self.classes[everywhere(unlabelled.indices)] = everywhere(noted)
-        return sure, classes
+        return sure & (place.epoch >= self.alone), classes
 
     def _thresholds(self) -> Tensor:
         counts = self.thresholds.new_zeros(len(self.thresholds) + 1)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
+from bls_bench.system import settings
 from bls_bench.system.errors import InputError
 from bls_bench.system.lazy import torch
 from bls_bench.system.streams import stream
@@ -40,7 +41,8 @@ class Semisupervised(Task):
     streams is pruned, and whose samples trainer.batch_size counts; epochs are its epochs. ratio: unlabelled
     samples for each labelled one in a step. weight: of the unlabelled loss. threshold: of fixmatch and
     flexmatch, in (0, 1]. warmup, gamma, every, floor: of dash: epochs on labels alone; by what the threshold
-    is divided after every so many epochs, and where it stops. max_length: tokens of a text.
+    is divided after every so many epochs, and where it stops. max_length: tokens of a text. alone: epochs of
+    flexmatch on labels alone, which its paper has not.
     """
 
     algorithm: str = "fixmatch"
@@ -55,6 +57,7 @@ class Semisupervised(Task):
     every: int = 1
     floor: float = 0.05
     max_length: int = 64
+    alone: int = settings.added(0, neutral=0)
 
     def __post_init__(self) -> None:
         for name, allowed in (("algorithm", ALGORITHMS), ("views", tuple(NEEDS)), ("prune", STREAMS)):
@@ -63,6 +66,8 @@ class Semisupervised(Task):
         for name, least in (("labels", 1), ("ratio", 1), ("warmup", 1), ("every", 1), ("max_length", 3)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if self.alone < 0:
+            raise ValueError(f"alone must be at least 0, got {self.alone}")
         for name in ("weight", "floor"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be a number above 0, got {getattr(self, name)}")
@@ -179,4 +184,4 @@ class Semisupervised(Task):
             return FixMatch(self.threshold)
         if self.algorithm == "dash":
             return Dash(self.warmup, self.gamma, self.every, self.floor)
-        return FlexMatch(self.threshold, num_samples, num_classes)
+        return FlexMatch(self.threshold, num_samples, num_classes, self.alone)

@@ -139,6 +139,19 @@ def test_all_parts_of_a_step_have_the_thresholds_of_its_first():
     assert thresholds[0] == thresholds[1] != thresholds[2]
 
 
+@pytest.mark.parametrize("alone", [0, 2])
+def test_flexmatch_counts_every_guess_from_the_first_step_unless_labels_go_first(alone):
+    algorithm, none = FlexMatch(0.9, SAMPLES, CLASSES, alone), torch.zeros(0)
+    guesses = Unlabelled(torch.arange(SAMPLES), torch.full((SAMPLES, CLASSES), 1 / CLASSES))
+    certain = Unlabelled(torch.arange(SAMPLES), torch.eye(CLASSES).repeat(SAMPLES // CLASSES, 1))
+    assert algorithm(guesses, none, Place(0, 0, 0))[0].all() == (alone == 0)
+    # Who is sure is noted all the same: after the labels' epochs a guess is not enough.
+    sure, _ = algorithm(certain, none, Place(0, 1, 0))
+    assert sure.all() == sure.any() == (alone == 0)
+    assert algorithm(certain, none, Place(0, 2, 0))[0].all()
+    assert not algorithm(guesses, none, Place(0, 2, 1))[0].any()
+
+
 def test_gradients_reach_the_strong_view_of_the_sure_alone():
     objective = Consistent(Tensors(), FixMatch(0.6), 1.0, "unlabelled")
     weak = torch.tensor([[5.0, 0, 0, 0], [0.1, 0, 0, 0]], requires_grad=True)
