@@ -77,7 +77,8 @@ def _content(path: Path) -> Any:
     from scipy.io import loadmat
 
     try:
-        return loadmat(path)
+        with path.open("rb") as file:
+            return loadmat(file)
     except FileNotFoundError:
         raise InputError(f"{path} is missing: is dataset.root right?") from None
     except Exception as error:  # as many kinds as there are ways to be no such file
