@@ -40,8 +40,8 @@ class KalmanClassesScore(KalmanScore):
             raise ValueError(f"class_variance must be above 0, got {self.class_variance}")
         self._classes: Tensor | None = None  # (N,) int64, -1 for one not seen yet
         self._within: Tensor | None = None  # (N,) float32, x_i
-        self._means = torch.zeros(0, dtype=torch.float64)  # (C,), m
-        self._covariance = torch.zeros(0, 0, dtype=torch.float64)  # (C, C), P
+        self._means: Tensor | None = None  # (C,) float64, m
+        self._covariance: Tensor | None = None  # (C, C) float64, P
 
     def update(self, scores: Tensor, counts: Tensor, visits: Visits, generator: torch.Generator) -> None:
         assert visits.signals is not None
@@ -49,41 +49,30 @@ class KalmanClassesScore(KalmanScore):
             self._classes = torch.full(scores.shape, -1, dtype=torch.int64)
             self._within = torch.zeros_like(scores)
         self._classes.scatter_(0, visits.indices, visits.signals.long())
-        self._drift_classes(int(self._classes.max()) + 1)
-        shares = self._shares(visits)
+        means, covariance = self._drifted_classes(int(self._classes.max()) + 1)
+        shares = class_shares(visits, self._classes, len(means))
         own, spread = self.drifted(self._within, visits)
-        foretold = visits.batch_means(own) + (shares @ self._means).float()
+        foretold = visits.batch_means(own) + (shares @ means).float()
         residual = self.less_mean(visits.batch_losses - foretold, visits.batches_per_process)
-        moved = self._correct_classes(shares, residual, self.totals(spread, visits) / visits.batch_sizes)
+        weighted = shares / (self.totals(spread, visits) / visits.batch_sizes).double()[:, None]
+        self._covariance = (covariance.inverse() + shares.T @ weighted).inverse()
+        moved = self._covariance @ (weighted.T @ residual.double())
+        self._means = means + moved
         self.correct(self._within, own, spread, residual - (shares @ moved).float(), visits)
         seen = self._classes >= 0
         scores.copy_(self._within)
         scores[seen] += self._means.float()[self._classes[seen]]
 
-    def _drift_classes(self, count: int) -> None:
-        """Let an epoch pass over the means of `count` classes; new ones begin at 0."""
-        rho, new = self.rho, count - len(self._means)
-        self._means = torch.nn.functional.pad(self._means, (0, new)) * rho
+    def _drifted_classes(self, count: int) -> tuple[Tensor, Tensor]:
+        """Return m and P of `count` classes after another epoch; new ones begin at 0 with the prior."""
+        rho, prior = self.rho, torch.eye(count).double() * self.class_variance
+        if self._means is None or self._covariance is None:
+            return torch.zeros(count).double(), prior
+        new = count - len(self._means)
         old = torch.nn.functional.pad(self._covariance, (0, new, 0, new))
         old.diagonal()[count - new :] = self.class_variance
-        self._covariance = old * rho**2 + torch.eye(count).double() * (1 - rho**2) * self.class_variance
-
-    def _shares(self, visits: Visits) -> Tensor:
-        """Return the share of each class in each batch, (n, C) float64."""
-        assert self._classes is not None
-        batches, classes = len(visits.batch_sizes), len(self._means)
-        cells = torch.arange(batches).repeat_interleave(visits.batch_sizes) * classes
-        cells += self._classes[visits.indices]
-        counted = cells.bincount(minlength=batches * classes).view(batches, classes)
-        return counted.double() / visits.batch_sizes[:, None]
-
-    def _correct_classes(self, shares: Tensor, residual: Tensor, variance: Tensor) -> Tensor:
-        """Take in the residuals (n,) of batches, of this variance (n,); returns by what m moved, (C,)."""
-        weighted = shares / variance.double()[:, None]
-        self._covariance = (self._covariance.inverse() + shares.T @ weighted).inverse()
-        moved = self._covariance @ (weighted.T @ residual.double())
-        self._means += moved
-        return moved
+        means = torch.nn.functional.pad(self._means, (0, new))
+        return means * rho, old * rho**2 + prior * (1 - rho**2)
 
     def state_dict(self) -> dict[str, Any]:
         own = {"classes": self._classes, "within": self._within}
@@ -99,12 +88,27 @@ class KalmanClassesScore(KalmanScore):
         if not isinstance(state, dict) or state.keys() != self.state_dict().keys():
             return False
         means, covariance = state["means"], state["covariance"]
-        of_classes = isinstance(means, torch.Tensor) and isinstance(covariance, torch.Tensor)
         rows = {name: value for name, value in state.items() if name not in ("means", "covariance")}
+        if not rows_or_numbers(rows, rows, num_samples):
+            return False
+        if means is None or covariance is None:
+            return means is covariance
         return (
-            of_classes
+            isinstance(means, torch.Tensor)
+            and isinstance(covariance, torch.Tensor)
             and means.ndim == 1
             and covariance.shape == (len(means), len(means))
             and means.dtype == covariance.dtype == torch.float64
-            and rows_or_numbers(rows, rows, num_samples)
         )
+
+
+def class_shares(visits: Visits, classes: Tensor, count: int) -> Tensor:
+    """Return the share of each of `count` classes in each batch, (n, count) float64.
+
+    classes: (N,) int64, of all samples, those visited at least 0.
+    """
+    batches = len(visits.batch_sizes)
+    cells = torch.arange(batches).repeat_interleave(visits.batch_sizes) * count
+    cells += classes[visits.indices]
+    counted = cells.bincount(minlength=batches * count).view(batches, count)
+    return counted.double() / visits.batch_sizes[:, None]
