@@ -56,7 +56,7 @@ def _cuts(ordered: Tensor, starts: Tensor, k: int) -> Tensor:
     sums, squares = (
         torch.cat([shifted.new_zeros(1), part.cumsum(0)]) for part in (shifted, shifted.square())
     )
-    places = torch.cat([_places(ordered, starts), starts.new_full((1,), len(ordered))])
+    places = torch.cat([_places(ordered, starts, k), starts.new_full((1,), len(ordered))])
     bounds = places[_program(places.double(), sums[places], squares[places], k)]
     while True:
         means = ordered[0] + (sums[bounds[1:]] - sums[bounds[:-1]]) / bounds.diff()
@@ -67,15 +67,18 @@ def _cuts(ordered: Tensor, starts: Tensor, k: int) -> Tensor:
         bounds = moved
 
 
-def _places(ordered: Tensor, starts: Tensor) -> Tensor:
-    """Choose at most GRID of the `starts` as places where a group may begin; the first is 0."""
+def _places(ordered: Tensor, starts: Tensor, k: int) -> Tensor:
+    """Choose up to GRID of the `starts`, never below k, as places where a group may begin; the first is 0."""
     if len(starts) <= GRID:
         return starts
     even = torch.linspace(0, len(ordered) - 1, GRID // 2).long()
     levels = torch.linspace(float(ordered[0]), float(ordered[-1]), GRID // 2, dtype=torch.float64)
     wide = torch.searchsorted(ordered, levels.to(ordered.dtype)).clamp_(max=len(ordered) - 1)
     # The run of equal values that holds each of them.
-    return starts[torch.searchsorted(starts, torch.cat([even, wide]), right=True) - 1].unique()
+    places = starts[torch.searchsorted(starts, torch.cat([even, wide]), right=True) - 1].unique()
+    if len(places) < k:  # nearly all values are equal, and one is far away: spread over the different ones
+        return starts[torch.linspace(0, len(starts) - 1, max(GRID, k), dtype=torch.float64).long()].unique()
+    return places
 
 
 def _program(counts: Tensor, sums: Tensor, squares: Tensor, k: int) -> Tensor:

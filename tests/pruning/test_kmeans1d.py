@@ -81,6 +81,14 @@ def test_groups_are_intervals_in_order_and_none_is_empty(values, k):
     assert torch.equal(groups[values.argsort(stable=True)], groups[values.argsort(stable=True)].sort().values)
 
 
+def test_many_different_values_beside_far_more_equal_ones_leave_no_group_empty():
+    """Neither bins of as many values nor bins of one width tell the different ones apart."""
+    few = torch.rand(2 * GRID, generator=torch.Generator().manual_seed(0))
+    groups = kmeans1d(torch.cat([torch.zeros(2_000_000), 1e-6 * few, torch.tensor([1e6])]), 5)
+    assert len(groups.unique()) == 5
+    assert len(kmeans1d(few, GRID + 1).unique()) == GRID + 1
+
+
 @pytest.mark.parametrize("k", [2, 5])
 def test_equal_values_make_equal_chunks(k):
     sizes = kmeans1d(torch.full((103,), 0.7), k).bincount(minlength=k)
