@@ -249,8 +249,9 @@ class PruningState:
             "visits": visits,
             "steps_made": self.steps_made,
             "nonfinite": self.nonfinite,
-            "pruner_state": self.pruner.state_dict(),
-            "scorer_state": self.scorer.state_dict(),
+            # Copies, as of the tables above: what follows changes some of them in place.
+            "pruner_state": copy.deepcopy(self.pruner.state_dict()),
+            "scorer_state": copy.deepcopy(self.scorer.state_dict()),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -272,8 +273,8 @@ class PruningState:
         self.steps_made, self.nonfinite = state["steps_made"], state["nonfinite"]
         if self.steps is not None:
             self.epochs_asked = self.num_epochs = self._total()
-        self.pruner.load_state_dict(state["pruner_state"])
-        self.scorer.load_state_dict(state["scorer_state"])
+        self.pruner.load_state_dict(copy.deepcopy(state["pruner_state"]))
+        self.scorer.load_state_dict(copy.deepcopy(state["scorer_state"]))
 
 
 def empty_log(selection: Selection | None) -> VisitLog:

@@ -126,6 +126,20 @@ def test_an_epoch_of_very_many_batches_keeps_each_loss_with_its_samples(scorer):
     assert torch.equal(state.scores, whole.scores)
 
 
+@pytest.mark.parametrize("scorer", SCORERS)
+def test_a_saved_state_stays_what_it_was(scorer):
+    """The run that gave it goes on, and so do two that took it back."""
+    losses, states = skewed_losses(100), [make_state(UCBPruner(), scorer(), 100) for _ in range(3)]
+    run_epoch(states[0], losses)
+    run_epoch(states[0], losses)
+    saved = states[0].state_dict()
+    run_epoch(states[0], losses)
+    for state in states[1:]:
+        state.load_state_dict(saved)
+        run_epoch(state, losses)
+        same(state, states[0])
+
+
 def test_batches_left_out_keep_their_scores():
     losses = skewed_losses(100)
     state = make_state(NoPruning(), n=100)
