@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers.modeling_utils import PreTrainedModel
 
 from bls_bench.system.errors import InputError, folded
@@ -28,6 +30,8 @@ def pretrained(kind: Any, weights: str, key: str = "model.weights", **options: A
         )
     except RuntimeError:  # told in a table of many lines, which transformers has printed
         raise InputError(f"{what}: its tensors have other shapes than its config.json says") from None
+    except (SafetensorError, pickle.UnpicklingError):  # of pickle's, a whole page says how to run its code
+        raise InputError(f"{what}: its file of weights is damaged") from None
     except (OSError, ValueError, TypeError) as error:
         raise InputError(f"{what}: {folded(error)}") from None
     lost = dict.fromkeys(found["missing_keys"], "is not in the file")

@@ -110,3 +110,10 @@ class TestTransformers:
         message = "of another model, 0 of 11 weights fit" if ignored else "other shapes than its config.json"
         with pytest.raises(InputError, match=rf"^model.weights=.*{message}"):
             self.load(folder, ignore_mismatched_sizes=ignored)
+
+    @pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
+    def test_a_damaged_file_is_refused(self, folder, name):
+        (folder / "model.safetensors").unlink()
+        (folder / name).write_bytes(b"no weights at all")
+        with pytest.raises(InputError, match=r"^model.weights=.*: its file of weights is damaged$"):
+            self.load(folder)
