@@ -87,16 +87,18 @@ def _against(table: Table, cells: Cells, *names: str) -> list[Effect]:
     """Set what weighs losses of samples beside the first control its column has, others beside the last."""
     pairs = []
     for column in cells.values():
-        controls = {
-            (_under(cell, exactly), _kind(cell)): cell for cell in column for exactly in (False, True)
-        }
+        controls: dict[tuple[str, str | None], list[Cell]] = {}
+        for cell in column:
+            for under in {_under(cell, exactly=False), _under(cell, exactly=True)}:
+                controls.setdefault((under, _kind(cell)), []).append(cell)
         for cell in column:
             kind = _kind(cell)
             fitting = [
                 control
                 for name in (names if kind in OWN_LOSS else names[-1:])
                 for exactly in (True, False)
-                if (control := controls.get((_under(cell, exactly), name))) and _alike(cell, control)
+                for control in controls.get((_under(cell, exactly), name), ())
+                if _alike(cell, control)
             ]
             if fitting and fitting[0] is not cell and kind not in (PRUNED_AT_RANDOM, RANDOM_OWN_LOSS, RANDOM):
                 pairs.append((cell, fitting[0]))

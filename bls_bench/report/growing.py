@@ -41,7 +41,7 @@ def grow(table: Table, rule: Rule, results: Path, train: Train) -> list[str]:
         failed |= dict.fromkeys(train(range(seeds), wanted))
         wanted = undecided(table, rule, results, look)
         last = look == len(rule.looks)
-        told = f"{len(wanted)} of its cells are undecided" if wanted else "all that can be is decided"
+        told = f"{len(wanted)} of its cells are undecided" if wanted else "no cell with all its runs is open"
         print(f"{table.name}: look {look} of {len(rule.looks)}, at {seeds} seeds: {told}", flush=True)
         if last or not wanted:
             break

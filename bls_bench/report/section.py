@@ -37,7 +37,8 @@ def of_rule(rule: Rule) -> str:
     return (
         f"Seeds were added by a rule fixed before the first look, until a row is lossless, worse or better: "
         f"looks at {looks} seeds, of which each may be wrong in {spent} of cases (the p above are multiplied "
-        f"accordingly), all together in 5%. The difference, its interval and its verdict are as of the look "
+        f"accordingly), all together in 5%. Seeds from before the rule count as if they had come by it. "
+        f"The difference, its interval and its verdict are as of the look "
         f"that decided, or the last one, and no seed that came later changes them; the interval is that of "
         f"this one look, at which such a row ended because of it."
     )

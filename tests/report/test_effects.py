@@ -110,6 +110,15 @@ def test_a_control_may_be_brought_to_the_rate_by_a_target(build):
         assert len(effects.against_stale(*built)) == count
 
 
+@pytest.mark.parametrize("other", [RANDOM, "BLS"])
+def test_of_controls_with_other_targets_that_which_prunes_the_same_counts(other, build):
+    rows = {FULL: [78] * 3, METHOD: [79.0, 79.1, 79.2], RANDOM: [77.0, 77.2, 77.1], "BLS": [70.0, 70.2, 70.1]}
+    targets = {RANDOM: {"target": 0.3}, "BLS": {"target": 0.3}} | {other: {"target": 0.6}}
+    scorers = {RANDOM: "stale", "BLS": "stale"}
+    table, built = build(rows, {other: 60.0}, scorers=scorers, pruners=targets)
+    assert METHOD in [one.cell.row.label for one in effects.against_stale(table, built)]
+
+
 def test_scorers_that_have_the_losses_of_samples_are_named():
     """The report imports no scorer, which would take torch: it names those that a class says it of."""
     own = {name for name in registry.names("scorer") if registry.resolve("scorer", name, ()).per_sample}

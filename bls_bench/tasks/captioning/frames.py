@@ -23,7 +23,7 @@ def frames_of(folder: Path, count: int) -> Sequence[Path]:
     found = [path for path in folder.iterdir() if path.suffix.lower() in IMAGES and path.name[0] != "."]
     if not found:
         raise InputError(f"{folder} has captions, but no frames ({', '.join(IMAGES)})")
-    found.sort(key=lambda path: _order(path.name))
+    found.sort(key=lambda path: (_order(path.name), path.name))
     return [found[(2 * at + 1) * len(found) // (2 * count)] for at in range(count)]
 
 

@@ -52,6 +52,11 @@ class SplitPictures(CaptionedPictures):
         if self.held_back is None:
             return train, _of_splits(found, self.test, path)
         tested = [held_back(one.path.name, self.held_back) for one in train]
+        if len(set(tested)) < 2:
+            use = "train" if any(tested) else "test"
+            raise InputError(
+                f"dataset.held_back={self.held_back} leaves no picture to {use} on, of {len(train)}"
+            )
         return list(compress(train, map(not_, tested))), list(compress(train, tested))
 
 

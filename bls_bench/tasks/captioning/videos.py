@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,12 +43,16 @@ class CaptionedVideos(SplitPictures):
 def _described(file: Path, frames: Path) -> dict[str, list[Described]]:
     videos, sentences = listed(file, "videos", "sentences")
     try:
-        splits = {str(entry["video_id"]): str(entry["split"]) for entry in videos}
+        listing = [(str(entry["video_id"]), str(entry["split"])) for entry in videos]
         captions = [(str(entry["video_id"]), entry["caption"]) for entry in sentences]
     except (KeyError, TypeError):
         raise InputError(
             f"{file}: a video must have a video_id and a split, a sentence a video_id and a caption"
         ) from None
+    splits = dict(listing)
+    if len(splits) < len(listing):
+        twice = Counter(video for video, _ in listing).most_common(1)[0][0]
+        raise InputError(f"{file}: the video {twice} is listed twice")
     said: dict[str, list[tuple[str, ...]]] = {}
     for number, (video, caption) in enumerate(captions, 1):
         where = f"{file}, sentence {number}"

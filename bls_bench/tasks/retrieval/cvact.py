@@ -57,7 +57,7 @@ class CVACT(PairedPictures):
         try:
             names = [str(name).strip() for name in content["panoIds"]]
             numbers = [int(number) for number in content[split][SPLITS[split]][0][0].ravel()]
-        except (KeyError, IndexError, ValueError, TypeError, AttributeError):
+        except (KeyError, IndexError, ValueError, TypeError, AttributeError, OverflowError):
             raise InputError(
                 f"{path} must have panoIds, and {split} with the numbers {SPLITS[split]}"
             ) from None

@@ -153,6 +153,8 @@ class TestFiles:
         assert not train & test
         assert 4 <= len(test) <= 16
         assert parts(reversed(range(40)), **options) == [train, test]
+        with pytest.raises(InputError, match=r"dataset.held_back=1000 leaves no picture to test on, of 20"):
+            parts(range(20), **options | {"held_back": 1000})
         # A picture stays on its side, whichever others are there.
         train, test = parts(range(40), **options | {"train": ("val",)}), (train, test)
         assert all(one <= other for one, other in zip(train, test, strict=True))

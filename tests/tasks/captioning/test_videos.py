@@ -121,6 +121,7 @@ def test_runs(model, tmp_path):
         ({"sentences": []}, r"all.json: the video video0 has no caption"),
         ({"sentences": [{"video_id": "video0", "caption": "."}]}, r"sentence 1: an empty caption"),
         ({"videos": {}}, r"all.json has no list of videos"),
+        ({"videos": [{"video_id": "a", "split": "train"}] * 2}, r"all.json: the video a is listed twice"),
     ],
 )
 def test_wrong_lists(changes, message, tmp_path):

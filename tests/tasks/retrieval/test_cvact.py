@@ -68,6 +68,8 @@ def test_what_is_wrong_in_the_file(tmp_path):
         cvact(tmp_path).load(0)
     with pytest.raises(InputError, match=r"must have panoIds, and valSet with the numbers valInd"):
         cvact(write(tmp_path, valSet={"other": [1]})).load(0)
+    with pytest.raises(InputError, match=r"trainSet with the numbers trainInd"):
+        cvact(write(tmp_path, trainSet={"trainInd": [float("inf")]})).load(0)
     with pytest.raises(InputError, match=r"trainSet has the place 5, there are 1 to 4"):
         cvact(write(tmp_path, trainSet={"trainInd": [5]})).load(0)
     with pytest.raises(InputError, match=r"hi_grdView.jpg is in a pair, but is not there"):
