@@ -32,15 +32,15 @@ def kmeans1d(values: Tensor, k: int) -> Tensor:
     if values.isnan().any():
         raise ValueError("k-means got NaN among its values")
     ordered = sort(values)
-    # The first of each run of equal values: no cut goes through a run.
-    starts = torch.cat([torch.ones(1, dtype=torch.bool), ordered[1:] > ordered[:-1]]).nonzero().squeeze(1)
-    if len(ordered) < k or len(starts) < k:
+    rises = ordered[1:] > ordered[:-1]
+    distinct = 1 + int(rises.count_nonzero()) if len(ordered) else 0
+    if distinct < k:
         groups = torch.empty(len(values), dtype=torch.int64)
         groups[values.argsort(stable=True)] = torch.arange(len(values)) * k // max(len(values), 1)
         return groups
     # Few cuts: to compare with each is several times as fast as a binary search for every sample.
     groups = torch.zeros(len(values), dtype=torch.int32)
-    for cut in _cuts(ordered, starts, k):
+    for cut in _cuts(ordered, rises, distinct, k):
         groups += values >= cut
     return groups
 
@@ -50,13 +50,19 @@ def sort(values: Tensor) -> Tensor:
     return torch.from_numpy(np.sort(values.numpy()))
 
 
-def _cuts(ordered: Tensor, starts: Tensor, k: int) -> Tensor:
-    """Return the k - 1 cuts between the groups of the sorted (n,) values, each the first of its group."""
-    shifted = ordered.double() - ordered[0].double()
-    sums, squares = (
-        torch.cat([shifted.new_zeros(1), part.cumsum(0)]) for part in (shifted, shifted.square())
-    )
-    places = torch.cat([_places(ordered, starts, k), starts.new_full((1,), len(ordered))])
+def _cuts(ordered: Tensor, rises: Tensor, distinct: int, k: int) -> Tensor:
+    """Return the k - 1 cuts between the groups of the sorted (n,) values, each the first of its group.
+
+    rises: (n - 1,) bool, whether a value is above the one before; distinct: how many values differ.
+    """
+    # In place: of a million values each copy costs more than what is done with it.
+    sums, squares = (torch.zeros(len(ordered) + 1, dtype=torch.float64) for _ in range(2))
+    for part in (sums, squares):
+        part[1:].copy_(ordered).sub_(ordered[0].double())
+    sums.cumsum_(0)
+    squares.square_().cumsum_(0)
+    places = _places(ordered, rises, distinct, k)
+    places = torch.cat([places, places.new_full((1,), len(ordered))])
     bounds = places[_program(places.double(), sums[places], squares[places], k)]
     while True:
         means = ordered[0] + (sums[bounds[1:]] - sums[bounds[:-1]]) / bounds.diff()
@@ -67,18 +73,23 @@ def _cuts(ordered: Tensor, starts: Tensor, k: int) -> Tensor:
         bounds = moved
 
 
-def _places(ordered: Tensor, starts: Tensor, k: int) -> Tensor:
-    """Choose up to GRID of the `starts`, never below k, as places where a group may begin; the first is 0."""
-    if len(starts) <= GRID:
+def _places(ordered: Tensor, rises: Tensor, distinct: int, k: int) -> Tensor:
+    """Choose up to GRID places where a group may begin, never below k; the first is 0.
+
+    No cut goes through a run of equal values: a place is the first of one.
+    """
+    if distinct > GRID:
+        even = torch.linspace(0, len(ordered) - 1, GRID // 2).long()
+        levels = torch.linspace(float(ordered[0]), float(ordered[-1]), GRID // 2, dtype=torch.float64)
+        wide = torch.searchsorted(ordered, levels.to(ordered.dtype)).clamp_(max=len(ordered) - 1)
+        places = torch.searchsorted(ordered, ordered[torch.cat([even, wide])]).unique()
+        if len(places) >= k:
+            return places
+    starts = torch.cat([rises.new_ones(1), rises]).nonzero().squeeze(1)
+    if distinct <= GRID:
         return starts
-    even = torch.linspace(0, len(ordered) - 1, GRID // 2).long()
-    levels = torch.linspace(float(ordered[0]), float(ordered[-1]), GRID // 2, dtype=torch.float64)
-    wide = torch.searchsorted(ordered, levels.to(ordered.dtype)).clamp_(max=len(ordered) - 1)
-    # The run of equal values that holds each of them.
-    places = starts[torch.searchsorted(starts, torch.cat([even, wide]), right=True) - 1].unique()
-    if len(places) < k:  # nearly all values are equal, and one is far away: spread over the different ones
-        return starts[torch.linspace(0, len(starts) - 1, max(GRID, k), dtype=torch.float64).long()].unique()
-    return places
+    # Nearly all values are equal, and one is far away: spread over the different ones.
+    return starts[torch.linspace(0, len(starts) - 1, max(GRID, k), dtype=torch.float64).long()].unique()
 
 
 def _program(counts: Tensor, sums: Tensor, squares: Tensor, k: int) -> Tensor:
@@ -87,11 +98,11 @@ def _program(counts: Tensor, sums: Tensor, squares: Tensor, k: int) -> Tensor:
     counts, sums, squares: of the values before each place, (m + 1,) float64.
     """
     size = counts[None] - counts[:, None]
-    spread = squares[None] - squares[:, None] - (sums[None] - sums[:, None]).square() / size
-    cost = spread.clamp_(min=0).masked_fill_(size <= 0, torch.inf)
+    scratch = (sums[None] - sums[:, None]).square_().div_(size)
+    cost = (squares[None] - squares[:, None]).sub_(scratch).clamp_(min=0).masked_fill_(size <= 0, torch.inf)
     best, firsts = cost[0], []
     for _ in range(k - 1):
-        best, first = (best[:, None] + cost).min(dim=0)
+        best, first = torch.add(best[:, None], cost, out=scratch).min(dim=0)
         firsts.append(first)
     bounds = [len(counts) - 1]
     for first in reversed(firsts):

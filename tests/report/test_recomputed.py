@@ -132,11 +132,16 @@ def beside_random(setting, scorer):
 
 DDPM, COCO = "CIFAR-10 DDPM", "COCO detection"
 RANDOM = "Control: InfoBatch, random scores"
+FEWER = "Control: all data, epochs for InfoBatch's cost"
 FINDINGS = (
     {
         "table8 InfoBatch": (2, lambda: pair("table8.digits", "ResNet-18", "InfoBatch + BLS", "Full", 5)),
         "table8 random": (2, lambda: pair("table8.digits", "ResNet-18", "InfoBatch + BLS", RANDOM, 5)),
         "table8 small": (2, lambda: pair("table8.small", "ResNet-18", "InfoBatch + BLS", "Full", 3)),
+        "equal cost": (2, lambda: pair("table8.digits", "ResNet-18", "InfoBatch", FEWER, 5)),
+        "equal cost, wider": (2, lambda: pair("table8.digits", "ResNet-50", "InfoBatch", FEWER, 5)),
+        "fewer epochs": (2, lambda: pair("table8.digits", "ResNet-18", FEWER, "Full", 5)),
+        "fewer epochs, wider": (2, lambda: pair("table8.digits", "ResNet-50", FEWER, "Full", 5)),
         "table2 random": (2, lambda: pair("table2.digits", "CIFAR-100 30%", "Random* (dynamic)", "Full", 5)),
         "ddpm": (2, lambda: pair("table5.digits", DDPM, "BLS-InfoBatch", "Full", 3)),
         "ddpm time": (1, lambda: saved("table5.digits", DDPM, "BLS-InfoBatch")),
