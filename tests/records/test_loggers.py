@@ -3,6 +3,7 @@
 import struct
 
 import pytest
+import wandb
 from PIL import Image
 
 from bls_bench.records.loggers.mlflow import MLflowLogger
@@ -53,6 +54,7 @@ def wandb_records(path):
 def test_wandb_takes_a_run_offline_whole(tmp_path, capsys):
     result, _ = train(tmp_path, "logger=wandb", *WEIGHTED)
     assert "W&B" not in capsys.readouterr().err
+    wandb.teardown()  # its service writes the last of it as the process ends
     (file,) = tmp_path.glob("*/wandb/offline-run-*/*.wandb")
     records = wandb_records(file)
     (run,) = [one.run for one in records if one.HasField("run")]
@@ -77,6 +79,7 @@ def test_wandb_takes_a_run_offline_whole(tmp_path, capsys):
 def test_wandb_goes_on_in_the_same_run(tmp_path):
     stop_at(6, tmp_path, "logger=wandb")
     train(tmp_path, "logger=wandb")
+    wandb.teardown()
     files = sorted(tmp_path.glob("*/wandb/offline-run-*/*.wandb"))
     runs = [one.run.run_id for file in files for one in wandb_records(file) if one.HasField("run")]
     assert set(runs) == {folders(tmp_path)[0].name}
