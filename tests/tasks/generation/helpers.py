@@ -7,12 +7,14 @@ import pytest
 import torch
 
 from bls_bench.engine.devices import make_fabric
+from bls_bench.engine.evaluation import measured
 from bls_bench.engine.loop import Engine
 from bls_bench.engine.session import run
 from bls_bench.system.stopping import Interrupted
 from bls_bench.tasks.generation import fixed
 
 from ...helpers import make_config
+from ...two_processes import in_two_processes
 
 CPU = torch.device("cpu")
 TIMES = ("seconds", "per_second", "_mib")
@@ -73,3 +75,18 @@ def few_steps(monkeypatch):
     """Features that are hardly trained, for tests of all but their quality."""
     monkeypatch.setattr(fixed, "STEPS", 5)
     monkeypatch.setattr(fixed, "_trained", {})
+
+
+def measured_untrained(*overrides):
+    """What a model is measured at before it is trained, with features that are hardly trained."""
+    fixed.STEPS = 5
+    engine = make_engine(*overrides, "trainer.device=cpu")
+    network, objective = engine.learner.model.module, engine.learner.objective
+    return measured(network, objective, engine.data.test, engine.fabric)
+
+
+def assert_measured_alike(work, folder):
+    """Two processes measure what one does; `work(rank, folder)` does it, at the top of its module."""
+    found = in_two_processes(work, folder)
+    assert found[0] == found[1]
+    assert work(0, None) == pytest.approx(found[0], rel=1e-6)

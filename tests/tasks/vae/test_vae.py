@@ -7,11 +7,18 @@ from torch.distributions import Bernoulli, Normal, kl_divergence
 
 from bls_bench.engine.evaluation import measured
 from bls_bench.system.errors import InputError
-from bls_bench.tasks.generation import fixed
 from bls_bench.tasks.objective import Place
 
-from ...two_processes import in_two_processes
-from ..generation.helpers import CPU, assert_resumes, few_steps, make_config, make_engine, train  # noqa: F401
+from ..generation.helpers import (
+    CPU,
+    assert_measured_alike,
+    assert_resumes,
+    few_steps,  # noqa: F401
+    make_config,
+    make_engine,
+    measured_untrained,
+    train,
+)
 
 TINY = (
     "task=vae",
@@ -140,16 +147,11 @@ def test_a_side_that_cannot_be_halved_twice_is_refused():
 
 
 def of_one_process(rank, folder):
-    fixed.STEPS = 5
-    engine = make_engine(*TINY, "trainer.device=cpu", "task.samples=600")
-    network, objective = engine.learner.model.module, engine.learner.objective
-    return measured(network, objective, engine.data.test, engine.fabric)
+    return measured_untrained(*TINY, "task.samples=600")
 
 
 def test_two_processes_measure_what_one_does(tmp_path):
-    found = in_two_processes(of_one_process, tmp_path)
-    assert found[0] == found[1]
-    assert of_one_process(0, None) == pytest.approx(found[0], rel=1e-6)
+    assert_measured_alike(of_one_process, tmp_path)
 
 
 def test_training_brings_the_images_nearer(tmp_path):
