@@ -95,14 +95,21 @@ class RatedPruner(Pruner):
         """Return the share of the N samples that this epoch leaves out if all that may prune do so alike."""
         if epoch.index not in self.prunable(epoch.total):
             return 0.0
-        missing, left = self._missing(epoch)
-        return min(max(missing / left, 0.0), self.most)
+        left, budget = self._budget(epoch)
+        # In units of N: what is left of the budget, less the epochs to come that are whole. Written so that
+        # it rounds as when the recorded runs were made.
+        budget -= epoch.total - epoch.index - left
+        return min(max(1 - budget / left, 0.0), self.most)
+
+    def _budget(self, epoch: Epoch) -> tuple[int, float]:
+        """Return how many epochs are left that may prune, and the forward passes left, in units of N."""
+        assert self.target is not None
+        left = self.prunable(epoch.total).stop - epoch.index
+        return left, (1 - self.target) * (epoch.total + epoch.cut) - epoch.used / epoch.num_samples
 
     def _missing(self, epoch: Epoch) -> tuple[float, int]:
         """Return what is still to be left out, in units of N, and how many epochs are left that may."""
-        assert self.target is not None
-        left = self.prunable(epoch.total).stop - epoch.index
-        budget = (1 - self.target) * (epoch.total + epoch.cut) - epoch.used / epoch.num_samples
+        left, budget = self._budget(epoch)
         return epoch.total - epoch.index - budget, left
 
     def _correction(self, epoch: Epoch, own: float) -> float | None:
