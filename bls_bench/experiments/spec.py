@@ -11,7 +11,7 @@ import yaml
 from bls_bench.system.errors import InputError
 
 TABLES = Path(__file__).parent / "tables"
-SCALES = ("digits", "small", "paper")
+SCALES = ("digits", "small", "gpu", "paper")
 SETTINGS = "settings"
 
 Overrides = dict[str, Any]

@@ -1,4 +1,4 @@
-"""Image classifiers: timm's models, the ResNet-20 of the CIFAR papers, and Vision Mamba."""
+"""Image classifiers: timm's models, two ResNets of our own, and Vision Mamba."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from bls_bench.tasks.base import Model
 if TYPE_CHECKING:
     from torch import nn
 
+OWN = ("resnet20", "resnet9")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Classifier(Model):
-    """`name` is resnet20 or the name of any timm model."""
+    """`name` is resnet20, resnet9 or the name of any timm model."""
 
     needs: ClassVar[frozenset[str]] = frozenset({"images", "classes"})
     gives: ClassVar[frozenset[str]] = frozenset({"logits"})
@@ -24,7 +26,7 @@ class Classifier(Model):
 
     def __post_init__(self) -> None:
         if not self.name:
-            raise ValueError(f"name must be resnet20 or the name of a timm model, got {self.name!r}")
+            raise ValueError(f"name must be {', '.join(OWN)} or the name of a timm model, got {self.name!r}")
 
     def build(self, info: Images) -> nn.Module:
         """Build the model, with random weights, for inputs (b, channels, image_size, image_size).
@@ -36,16 +38,19 @@ class Classifier(Model):
         import timm
 
         from bls_bench.tasks.classification.fitted import build_timm
+        from bls_bench.tasks.classification.resnet9 import ResNet9
         from bls_bench.tasks.classification.resnet20 import ResNet20
 
-        if self.name != "resnet20" and not timm.is_model(self.name):
-            close = difflib.get_close_matches(self.name, ["resnet20", *timm.list_models()], n=5)
+        if self.name not in OWN and not timm.is_model(self.name):
+            close = difflib.get_close_matches(self.name, [*OWN, *timm.list_models()], n=5)
             hint = f"close are {', '.join(close)}" if close else "timm.list_models() gives the names"
-            raise InputError(f"model.name={self.name} is neither resnet20 nor a timm model: {hint}")
+            raise InputError(f"model.name={self.name} is not {', '.join(OWN)} or a timm model: {hint}")
         channels, size = info.channels, info.image_size
         try:
-            if self.name == "resnet20":
-                model: nn.Module = ResNet20(channels, info.num_classes)
+            if self.name in OWN:
+                model: nn.Module = dict(zip(OWN, (ResNet20, ResNet9), strict=True))[self.name](
+                    channels, info.num_classes
+                )
             else:
                 model = build_timm(self.name, channels, size, info.num_classes)
         except Exception as error:  # Each of timm's thousand models refuses sizes in its own way.

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from bls_bench.config.compose import CONF_DIR, composed
 from bls_bench.data.base import Images
@@ -46,6 +47,14 @@ def test_trains_on_small_images(name, channels, size):
     for parameter, value in network.named_parameters():
         assert value.grad is not None, parameter
         assert value.grad.isfinite().all(), parameter
+
+
+def test_resnet9_has_the_size_that_it_says():
+    network = build("resnet9", 3, 32, 10).eval()
+    assert sum(parameter.numel() for parameter in network.parameters()) == 6_573_130
+    with FlopCounterMode(display=False) as counter:
+        network(torch.randn(1, 3, 32, 32))
+    assert counter.get_total_flops() / 2 == pytest.approx(0.38e9, rel=0.01)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -133,7 +142,7 @@ def test_unknown_name_lists_close_ones():
 
 
 def test_a_name_never_reaches_for_the_network():
-    with pytest.raises(InputError, match="neither resnet20 nor a timm model"):
+    with pytest.raises(InputError, match="is not resnet20, resnet9 or a timm model"):
         Classifier(name="hf-hub:someone/something").build(images(3, 32, 10))
 
 
