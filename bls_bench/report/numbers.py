@@ -19,16 +19,19 @@ def label(metric: Metric | None) -> str:
 
 def spread(found: Spread, metric: Metric) -> str:
     """Write a mean, its standard deviation and of how many; a percentage with two decimals."""
-    mean, std = (".2f", ".2f") if metric.unit == "%" else (".4g", ".2g")
-    around = "no spread" if found.std is None else f"± {found.std:{std}}"
-    return f"{found.mean:{mean}} {around} (n={found.n})"
+    whole = metric.unit == "%"
+    around = "no spread"
+    if found.std is not None:
+        around = f"± {found.std:.2f}" if whole else f"± {_significant(found.std, 2)}"
+    mean = f"{found.mean:.2f}" if whole else _significant(found.mean, 4)
+    return f"{mean} {around} (n={found.n})"
 
 
 def difference(value: float | None, metric: Metric | None) -> str:
     """Write a difference between two values of a metric."""
     if value is None or metric is None or metric.unit == "%":
         return signed(value)
-    return f"{float(f'{value:.3g}') + 0:+.3g}"
+    return _significant(value, 3, "+")
 
 
 def signed(value: float | None) -> str:
@@ -39,3 +42,9 @@ def signed(value: float | None) -> str:
 
 def margin(value: float, metric: Metric) -> str:
     return f"{value} {'points' if metric.unit == '%' else metric.unit}".rstrip()
+
+
+def _significant(value: float, digits: int, sign: str = "") -> str:
+    """Write a number with so many significant digits, and one that is larger with all before its point."""
+    rounded = float(f"{value:.{digits}g}") + 0  # adding 0 takes the sign from a zero
+    return f"{value:{sign}.0f}" if abs(rounded) >= 10**digits else f"{rounded:{sign}.{digits}g}"

@@ -8,7 +8,7 @@ import pytest
 
 from bls_bench.experiments import spec
 from bls_bench.records.schema import Metric
-from bls_bench.report import cells, figures, numbers, render, table_page
+from bls_bench.report import cells, figures, numbers, render, statistics, table_page
 from bls_bench.report.runs import Runs
 from bls_bench.report.section import of_runs
 from tests.report.helpers import ACCURACY, use_fixture_tables, write_record
@@ -99,3 +99,11 @@ def test_how_a_metric_is_written(metric, title, label, told):
 def test_no_difference_loses_itself_in_rounding():
     assert numbers.difference(-0.000123456, MSE) == "-0.000123"
     assert numbers.difference(0.0, MSE) == "+0"
+
+
+@pytest.mark.parametrize(
+    ("value", "told"), [(1.2345, "+1.23"), (-999.6, "-1000"), (1234.5, "+1234"), (99.94, "+99.9")]
+)
+def test_a_large_number_has_no_exponent(value, told):
+    assert numbers.difference(value, MSE) == told
+    assert numbers.spread(statistics.Spread(2551.2, 103.7, 3), MSE) == "2551 ± 104 (n=3)"

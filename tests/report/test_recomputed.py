@@ -116,10 +116,9 @@ def saved(stem, column, row):
     """Percent of full data's CPU seconds by seed, of the row and of nothing pruned."""
     runs = lines("digits", "runs.jsonl")
     own, full = (keys(stem)[column, label] for label in (row, "Full"))
-    seconds = [{seed: runs[of[seed]]["result"]["cpu_seconds"] for seed in "012"} for of in (own, full)]
-    return {seed: 100 * (1 - seconds[0][seed] / seconds[1][seed]) for seed in "012"}, dict.fromkeys(
-        "012", 0.0
-    )
+    seconds = [{seed: runs[of[seed]]["result"]["cpu_seconds"] for seed in own} for of in (own, full)]
+    shares = {seed: 100 * (1 - seconds[0][seed] / seconds[1][seed]) for seed in own}
+    return shares, dict.fromkeys(own, 0.0)
 
 
 def pair(stem, column, row, other, seeds):
@@ -143,10 +142,13 @@ FINDINGS = (
         "fewer epochs": (2, lambda: pair("table8.digits", "ResNet-18", FEWER, "Full", 5)),
         "fewer epochs, wider": (2, lambda: pair("table8.digits", "ResNet-50", FEWER, "Full", 5)),
         "table2 random": (2, lambda: pair("table2.digits", "CIFAR-100 30%", "Random* (dynamic)", "Full", 5)),
-        "ddpm": (2, lambda: pair("table5.digits", DDPM, "BLS-InfoBatch", "Full", 3)),
+        "ddpm": (2, lambda: pair("table5.digits", DDPM, "BLS-InfoBatch", "Full", 5)),
         "ddpm time": (1, lambda: saved("table5.digits", DDPM, "BLS-InfoBatch")),
-        "detection": (2, lambda: pair("table7.digits", COCO, "BLS-InfoBatch", "Full", 3)),
+        "detection": (2, lambda: pair("table7.digits", COCO, "BLS-InfoBatch", "Full", 5)),
         "detection time": (1, lambda: saved("table7.digits", COCO, "BLS-InfoBatch")),
+        "faces": (0, lambda: pair("infobatch-table8.small", "FFHQ", "Ours: BLS-InfoBatch", "Full", 3)),
+        "pedestrians": (2, lambda: pair("table7.small", COCO, "BLS-InfoBatch", "Full", 3)),
+        "streets": (2, lambda: pair("infobatch-fig4.small", "ADE20K", "Ours: BLS-InfoBatch", "Full", 3)),
         "InfoBatch score~loss": (4, lambda: correlations("InfoBatch")),
         "SeTa score~loss": (4, lambda: correlations("SeTa")),
         "clock": (3, lambda: (scored("tail50", "bls7", "score_absence"), dict.fromkeys(range(40), 0.0))),
