@@ -92,7 +92,7 @@ def test_no_zero_has_a_sign():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["mini", "--scale", "huge"], "SCALE=huge is unknown, allowed are digits, small, paper"),
+        (["mini", "--scale", "huge"], "SCALE=huge is unknown, allowed are digits, small, gpu, paper"),
         (["table99"], "table99 is no table here, there are curve, mini"),
         (["mini", "--seeds", "0-4"], "SEEDS=0-4 must be whole numbers"),
     ],
