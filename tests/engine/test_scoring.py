@@ -178,7 +178,7 @@ def test_stop_and_resume_keep_the_choice_and_do_not_score_again(tmp_path, monkey
             ("pruner=static_el2n", "pruner.target=0.97"),
             r"pruner: EL2N leaves class \d without a single sample",
         ),
-        (("pruner=proxy_topk", "pruner.proxy=resnet21x"), "model.name=resnet21x is neither"),
+        (("pruner=proxy_topk", "pruner.proxy=resnet21x"), "model.name=resnet21x is not"),
     ],
 )
 def test_refused_by_the_scoring_run(overrides, message, tmp_path):
