@@ -38,7 +38,7 @@ lint: setup ## check format, style and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# Tables and figures: SCALE=digits (minutes), small (hours), gpu (minutes on one) or paper (the papers' own).
+# Tables and figures: SCALE=digits (minutes), small (hours), gpu (for one GPU) or paper (the papers' own, for a GPU).
 SCALE ?= digits
 # SEEDS: a list, or auto: more seeds for each row until it is decided, at most BUDGET of them.
 SEEDS ?= 0,1,2,3,4
