@@ -59,11 +59,16 @@ class Effect:
 
 def against_full(table: Table, cells: Cells) -> list[Effect]:
     """Return what prunes anything beside full data, in the order of the table."""
+    return [effect for effect in all_against_full(table, cells) if effect.cell.pruned_percent]
+
+
+def all_against_full(table: Table, cells: Cells) -> list[Effect]:
+    """Return the same with what prunes nothing: A/A rows, and all data for fewer epochs."""
     return [
         Effect(cell=cell, found=cell.versus, table=table)
         for column in cells.values()
         for cell in column
-        if cell.versus is not None and cell.pruned_percent
+        if cell.versus is not None
     ]
 
 
@@ -142,7 +147,9 @@ def one_by_one(effects: Iterable[Effect]) -> dict[str, int]:
 
 
 def is_control(cell: Cell) -> bool:
-    """Whether no loss decided what was pruned: random scores or pruning, time since last trained."""
+    """Whether no loss decided what was pruned: nothing, at random, by the time since last trained."""
+    if cell.pruned_percent == 0:
+        return True
     pruner = next(iter(cell.runs.values())).config["pruner"] if cell.runs else {}
     at_random = pruner.get("_target_") in ("random", "static_random") or pruner.get("prune") == "random"
     return at_random or _scorer(cell) in CONTROLS

@@ -42,7 +42,7 @@ class Panel:
 
 def panels(table: Table, cells: Cells) -> list[Panel]:
     """Return a panel for each column in which anything has an interval."""
-    full, random = effects.against_full(table, cells), effects.against_random(table, cells)
+    full, random = effects.all_against_full(table, cells), effects.against_random(table, cells)
     found = [
         Panel(column.header, _of(full, column.label), _of(random, column.label)) for column in table.columns
     ]

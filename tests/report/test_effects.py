@@ -73,10 +73,10 @@ def test_scores_stand_beside_random_ones_that_prune_the_same(build):
         assert len(effects.against_random(*built)) == count
 
 
-def test_controls_are_what_looks_at_no_sample(build):
+def test_controls_are_what_looks_at_no_sample_and_what_prunes_nothing(build):
     values = {FULL: [78], METHOD: [78], RANDOM: [78]}
     _, built = build(values, scorers={RANDOM: "random"})
-    assert [effects.is_control(cell) for cell in built["ResNet-18"]] == [False, False, False, True]
+    assert [effects.is_control(cell) for cell in built["ResNet-18"]] == [True, False, False, True]
 
 
 def test_losses_of_samples_stand_beside_random_scores_that_weigh_them_and_others_beside_plain_ones(build):
@@ -200,6 +200,13 @@ def test_a_forest_plot_draws_every_difference_and_controls_grey(build):
     assert at[0] == pytest.approx(1.1)
     assert len(drawn[forest.CONTROL, "o"]) == len(drawn[forest.RANDOM, "D"]) == 1
     assert [label.get_text() for label in axis.get_yticklabels()] == [METHOD, RANDOM]
+
+
+def test_a_forest_plot_has_the_rows_that_prune_nothing_as_controls(build):
+    values = {FULL: [78, 78, 78], METHOD: [79.0, 79.1, 79.2]}
+    (panel,) = forest.panels(*build(values, {METHOD: 0.0}))
+    assert list(panel.full) == [METHOD]
+    assert effects.is_control(panel.full[METHOD].cell)
 
 
 def test_a_forest_plot_is_of_what_has_an_interval(build):
