@@ -131,6 +131,7 @@ def beside_random(setting, scorer):
 
 DDPM, COCO = "CIFAR-10 DDPM", "COCO detection"
 RANDOM = "Control: InfoBatch, random scores"
+FIFTH = "Control: random, 20% pruned"
 FEWER = "Control: all data, epochs for InfoBatch's cost"
 FINDINGS = (
     {
@@ -149,9 +150,23 @@ FINDINGS = (
         "faces": (0, lambda: pair("infobatch-table8.small", "FFHQ", "Ours: BLS-InfoBatch", "Full", 3)),
         "pedestrians": (2, lambda: pair("table7.small", COCO, "BLS-InfoBatch", "Full", 3)),
         "streets": (2, lambda: pair("infobatch-fig4.small", "ADE20K", "Ours: BLS-InfoBatch", "Full", 3)),
+        "words": (2, lambda: pair("table1.digits", "MJ+ST text recognition", "BLS-InfoBatch", "Full", 5)),
+        "captions": (1, lambda: pair("table1.digits", "captioning", "BLS-InfoBatch", "Full", 5)),
+        "depths": (2, lambda: pair("table4.digits", "WHU-MVS stereo", "BLS-InfoBatch", "Full", 5)),
+        "answers": (3, lambda: pair("infobatch-table9.digits", "Alpaca", "Ours: BLS-InfoBatch", "Full", 5)),
+        "views": (2, lambda: pair("repb-table5.digits", "CVACT", "Ours: BLS-RePB", "Full", 5)),
+        "a fifth at random": (2, lambda: pair("repb-table8.digits", "Yelp FlexMatch", FIFTH, "Full", 5)),
         "InfoBatch score~loss": (4, lambda: correlations("InfoBatch")),
         "SeTa score~loss": (4, lambda: correlations("SeTa")),
         "clock": (3, lambda: (scored("tail50", "bls7", "score_absence"), dict.fromkeys(range(40), 0.0))),
+    }
+    | {
+        f"{column}, {row}": (
+            2,
+            lambda column=column, row=row: pair("repb-table8.digits", column, row, "Full", 5),
+        )
+        for column in ("CIFAR-100 FixMatch", "Yelp FlexMatch", "ESC-50 Dash", "AG News BERT")
+        for row in ("RePB", "Ours: RePB without weights")
     }
     | {
         f"{setting} {scorer}": (2, lambda setting=setting, scorer=scorer: beside_random(setting, scorer))
