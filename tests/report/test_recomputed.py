@@ -81,13 +81,13 @@ def test_cells_are_what_the_archive_says(stem, column, row):
     assert (int(line["n"]), int(line["pairs"])) == (len(ours), n)
 
 
-def scored(setting, scorer, name="balanced_accuracy"):
-    """What `scores-matter` measured by seed with Selective-Backprop at 50% and an MLP."""
+def scored(setting, scorer, name="balanced_accuracy", pruner="selective_backprop", rate="50"):
+    """What `scores-matter` measured by seed with an MLP."""
     wanted = {
         "setting": setting,
         "model": "mlp",
-        "pruner": "selective_backprop",
-        "rate": "50",
+        "pruner": pruner,
+        "rate": rate,
         "scorer": scorer,
     }
     found = map(json.loads, (RESULTS / "scores" / "cells.jsonl").read_text().splitlines())
@@ -125,8 +125,8 @@ def pair(stem, column, row, other, seeds):
     return values(stem, column, row, seeds), values(stem, column, other, seeds)
 
 
-def beside_random(setting, scorer):
-    return scored(setting, scorer), scored(setting, "random")
+def beside_random(setting, scorer, **cell):
+    return scored(setting, scorer, **cell), scored(setting, "random", **cell)
 
 
 DDPM, COCO = "CIFAR-10 DDPM", "COCO detection"
@@ -167,6 +167,14 @@ FINDINGS = (
         )
         for column in ("CIFAR-100 FixMatch", "Yelp FlexMatch", "ESC-50 Dash", "AG News BERT")
         for row in ("RePB", "Ours: RePB without weights")
+    }
+    | {
+        f"wrong labels, {scorer}": (2, lambda scorer=scorer: beside_random("noise", scorer, rate="90"))
+        for scorer in ("per_sample", "kalman", "bls7")
+    }
+    | {
+        f"tail, {pruner}": (2, lambda pruner=pruner: beside_random("tail50", "bls7", pruner=pruner))
+        for pruner in ("seta", "infobatch", "repb", "importance")
     }
     | {
         f"{setting} {scorer}": (2, lambda setting=setting, scorer=scorer: beside_random(setting, scorer))
