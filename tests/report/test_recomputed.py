@@ -132,6 +132,7 @@ def beside_random(setting, scorer, **cell):
 DDPM, COCO = "CIFAR-10 DDPM", "COCO detection"
 RANDOM = "Control: InfoBatch, random scores"
 FIFTH = "Control: random, 20% pruned"
+UNWEIGHED = "Ours: RePB without weights"
 FEWER = "Control: all data, epochs for InfoBatch's cost"
 FINDINGS = (
     {
@@ -161,12 +162,16 @@ FINDINGS = (
         "clock": (3, lambda: (scored("tail50", "bls7", "score_absence"), dict.fromkeys(range(40), 0.0))),
     }
     | {
-        f"{column}, {row}": (
+        f"few labels, {column}, {row} less {other}": (
             2,
-            lambda column=column, row=row: pair("repb-table8.digits", column, row, "Full", 5),
+            lambda column=column, row=row, other=other: pair("repb-table8.digits", column, row, other, 5),
         )
-        for column in ("CIFAR-100 FixMatch", "Yelp FlexMatch", "ESC-50 Dash", "AG News BERT")
-        for row in ("RePB", "Ours: RePB without weights")
+        for column in ("CIFAR-100 FixMatch", "Yelp FlexMatch", "ESC-50 Dash")
+        for row, other in (("RePB", "Full"), (UNWEIGHED, "RePB"))
+    }
+    | {
+        f"all labels, {row}": (2, lambda row=row: pair("repb-table8.digits", "AG News BERT", row, "Full", 5))
+        for row in ("RePB", UNWEIGHED)
     }
     | {
         f"wrong labels, {scorer}": (2, lambda scorer=scorer: beside_random("noise", scorer, rate="90"))
