@@ -17,11 +17,13 @@ class Ragged:
     """Rows of different lengths: boxes of an image, tokens of a text.
 
     values: (M, ...), all rows one after the other. starts: (N + 1,) int64, row i is
-    values[starts[i]:starts[i + 1]].
+    values[starts[i]:starts[i + 1]]. on_host: `starts` on the host, from which sizes are read: of those on a
+    GPU that would wait for it. Without it they are copied, with a wait.
     """
 
-    def __init__(self, values: Tensor, starts: Tensor) -> None:
+    def __init__(self, values: Tensor, starts: Tensor, on_host: Tensor | None = None) -> None:
         self.values, self.starts = values, starts
+        self.on_host = starts.cpu() if on_host is None else on_host
 
     @classmethod
     def of(cls, rows: Sequence[Tensor]) -> Ragged:
@@ -38,21 +40,31 @@ class Ragged:
         return self.starts.diff()
 
     def __getitem__(self, indices: Tensor) -> Ragged:
-        """Return the rows of (b,) int64 indices, in their order; no loop over samples."""
-        firsts, lengths = self.starts[indices], self.lengths[indices]
-        starts = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
-        at = torch.arange(int(starts[-1]), device=self.values.device)
-        at += (firsts - starts[:-1]).repeat_interleave(lengths, output_size=len(at))
-        return Ragged(self.values[at], starts)
+        """Return the rows of (b,) int64 indices, in their order."""
+        return self.taken(indices, indices.cpu())
+
+    def taken(self, indices: Tensor, on_host: Tensor) -> Ragged:
+        """Return the rows of (b,) int64 indices, which `on_host` holds too; no loop over samples."""
+        known = _taken(self.on_host, on_host)
+        firsts = self.starts[indices]
+        starts = known if self.starts.device == known.device else _taken(self.starts, indices)
+        total = int(known[-1])
+        at = torch.arange(total, device=self.values.device)
+        at += (firsts - starts[:-1]).repeat_interleave(starts.diff(), output_size=total)
+        return Ragged(self.values[at], starts, known)
+
+    def with_values(self, values: Tensor) -> Ragged:
+        """Return rows of the same lengths with other values, (M, ...)."""
+        return Ragged(values, self.starts, self.on_host)
 
     def rows(self) -> tuple[Tensor, ...]:
         """Return all rows, each a view."""
-        return self.values.split(self.lengths.tolist())
+        return self.values.split(self.on_host.diff().tolist())
 
     def padded(self, fill: float) -> tuple[Tensor, Tensor]:
         """Return the rows as (N, longest, ...), filled with `fill`, and what is real, (N, longest) bool."""
         lengths = self.lengths
-        width = int(lengths.max()) if len(lengths) else 0
+        width = int(self.on_host.diff().max()) if len(self) else 0
         real = torch.arange(width, device=lengths.device) < lengths[:, None]
         table = self.values.new_full((len(self), width, *self.values.shape[1:]), fill)
         # Indexing by a mask would wait for the device, to count it.
@@ -60,7 +72,13 @@ class Ragged:
         return table, real
 
     def to(self, device: torch.device) -> Ragged:
-        return Ragged(self.values.to(device), self.starts.to(device))
+        return Ragged(self.values.to(device), self.starts.to(device), self.on_host)
+
+
+def _taken(starts: Tensor, indices: Tensor) -> Tensor:
+    """Return where rows (b,) start when they are taken from those at `starts`, (b + 1,)."""
+    lengths = starts[indices + 1] - starts[indices]
+    return torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
 
 
 # What is known of a sample: a row of a tensor, or a row of its own length.
@@ -110,8 +128,12 @@ class Columns:
     def _found(
         self, index_batches: Sequence[Tensor], epoch: int, device: torch.device
     ) -> Iterator[dict[str, Column]]:
-        """Yield the columns of each batch, on `device`."""
+        """Yield the columns of each batch, on `device`; the indices are on the host."""
         self.columns = {name: column.to(device) for name, column in self.columns.items()}
         sizes = [len(batch) for batch in index_batches]
-        for batch in torch.cat(list(index_batches)).to(device).split(sizes):
-            yield {name: column[batch] for name, column in self.columns.items()}
+        on_device = torch.cat(list(index_batches)).to(device).split(sizes)
+        for batch, on_host in zip(on_device, index_batches, strict=True):
+            yield {
+                name: column.taken(batch, on_host) if isinstance(column, Ragged) else column[batch]
+                for name, column in self.columns.items()
+            }

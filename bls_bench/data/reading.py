@@ -13,6 +13,7 @@ from bls_bench.data.items import Items
 from bls_bench.system.lazy import torch
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
 # Samples that are read together when all are.
@@ -79,24 +80,33 @@ class ReadColumns(Columns):
     ) -> Iterator[dict[str, Column]]:
         for batch in self._items.batches(index_batches, epoch, device):
             yield {
-                name: Ragged(*column) if name in self.reader.ragged else column
+                name: _ragged(*column) if name in self.reader.ragged else column
                 for name, column in batch.items()
             }
 
 
 @dataclass(frozen=True)
 class _Joined:
-    """Joins samples to columns, plain tensors on their way between processes and to the device."""
+    """Joins samples to columns, plain tensors on their way between processes and to the device.
+
+    Where the rows of a `Ragged` start is an array besides, which stays on the host.
+    """
 
     ragged: frozenset[str]
 
-    def __call__(self, samples: list[Mapping[str, Tensor]]) -> dict[str, Tensor | tuple[Tensor, Tensor]]:
-        joined: dict[str, Tensor | tuple[Tensor, Tensor]] = {}
+    def __call__(self, samples: list[Mapping[str, Tensor]]) -> dict[str, Any]:
+        joined: dict[str, Any] = {}
         for name in samples[0]:
             rows = [sample[name] for sample in samples]
             if name in self.ragged:
                 column = Ragged.of(rows)
-                joined[name] = column.values, column.starts
+                # A copy: on its way from a worker torch moves the memory of a tensor.
+                joined[name] = column.values, column.starts, column.starts.numpy().copy()
             else:
                 joined[name] = torch.stack(rows)
         return joined
+
+
+def _ragged(values: Tensor, starts: Tensor, on_host: np.ndarray) -> Ragged:
+    """Return the column whose parts `_Joined` gave."""
+    return Ragged(values, starts, torch.from_numpy(on_host))

@@ -41,7 +41,7 @@ class Scenes(scenes.SceneDataset):
 
     def _split(self, count: int, seed: int, train: bool) -> Columns:
         made = scenes.compose(count, self.image_size, self.objects, train)
-        labels = scenes.Ragged(made.digits.values + 1, made.digits.starts)
+        labels = made.digits.with_values(made.digits.values + 1)
         columns = {"images": made.images, "boxes": made.boxes, "labels": labels}
         make = Batches(JITTER if train else None)
         return Columns(

@@ -60,7 +60,7 @@ class WordBatches:
         images, words = columns["images"].float(), columns["words"]
         if draws is not None and self.jitter is not None:
             images = self.jitter.images(images, draws)
-        return WordBatch(images / 127.5 - 1, Ragged(words.values.long(), words.starts), columns["sets"])
+        return WordBatch(images / 127.5 - 1, words.with_values(words.values.long()), columns["sets"])
 
 
 @dataclass(frozen=True)

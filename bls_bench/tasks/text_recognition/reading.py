@@ -54,9 +54,10 @@ class Alignments:
             )
 
     def losses(self, logits: Tensor, words: Ragged) -> Tensor:
-        lengths, chances = words.lengths, logits.log_softmax(2).transpose(0, 1)
+        # Those on a GPU would be copied from it, with a wait.
+        lengths, chances = words.on_host.diff(), logits.log_softmax(2).transpose(0, 1)
         frames = torch.full_like(lengths, logits.shape[1])
-        return F.ctc_loss(chances, words.values, frames, lengths, reduction="none") / lengths
+        return F.ctc_loss(chances, words.values, frames, lengths, reduction="none") / words.lengths
 
     def batch_loss(self, logits: Tensor, words: Ragged) -> Tensor:
         """The mean over words, as torch's own reduction is."""
