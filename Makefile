@@ -46,7 +46,7 @@ BUDGET ?= 40
 LAUNCHER ?= basic
 TABLES := fig2 table1 table2 table3 table4 table5 table6 table7 table8 table9 fig3 correlation \
 	repb-table1 repb-table2 repb-table4 repb-table5 repb-table6 repb-table7 repb-table8 repb-table9 repb-table10 repb-table11 repb-fig2 \
-	infobatch-table1 infobatch-table4 infobatch-table5 infobatch-table7 infobatch-table8 infobatch-table9 \
+	infobatch-table1 infobatch-table3 infobatch-table4 infobatch-table5 infobatch-table7 infobatch-table8 infobatch-table9 \
 	infobatch-fig3 infobatch-fig4
 
 fig2: ## BLS Figure 2: spectra of signal and noise, what the moving average removes
@@ -73,6 +73,7 @@ repb-table10: ## RePB Table 10: resampling, local windows, temporal rescaling
 repb-table11: ## RePB Table 11: the same for RePB
 repb-fig2: ## RePB Figure 2: accuracy over the pruned %, sizes of the windows
 infobatch-table1: ## InfoBatch Table 1: static and dynamic methods at three pruning rates
+infobatch-table3: ## InfoBatch Table 3: a masked autoencoder
 infobatch-table4: ## InfoBatch Table 4: rescaling and annealing
 infobatch-table5: ## InfoBatch Table 5: which samples are pruned
 infobatch-table7: ## InfoBatch Table 7: other optimizers

@@ -22,7 +22,8 @@ class Column:
     """A column: the paper's label, what is trained for it at this scale, which published values are its own.
 
     stand_in, overrides: None where nothing stands in for the paper's setting at this scale.
-    rate: the pruned percentage that the column asks of every row, if it does.
+    rate: the pruned percentage that the column asks of every row, if it does. metric: what its runs are
+    judged by, where that is not the first metric of their task.
     """
 
     label: str
@@ -30,6 +31,7 @@ class Column:
     overrides: Overrides | None
     published: dict[str, str]
     rate: int | None = None
+    metric: str | None = None
 
     @property
     def header(self) -> str:

@@ -101,11 +101,17 @@ def lacking(archive: Archive, cells: dict[str, Overrides]) -> tuple[dict[str, Ov
 def cell_keys(table: Table, seeds: list[int]) -> tuple[manifest.Keys, list[str]]:
     """Return the runs' keys of every cell that can be run, and a line for each config that is refused."""
     keys, problems = {}, []
+    judged = {column.label: column.metric for column in table.columns}
     for cell, overrides in _cells(table):
         try:
             config = load(composed(arguments(overrides)))
         except (InputError, HydraException) as error:
             problems.append(f"{table.name}: {cell[0]}, {cell[1]}: {one_line(error)}")
+            continue
+        metrics = [metric.name for metric in config.task.metrics]
+        if judged[cell[1]] not in (None, *metrics):
+            told = f"metric {judged[cell[1]]} is none of its task's, which are {', '.join(metrics)}"
+            problems.append(f"{table.name}: {cell[0]}, {cell[1]}: {told}")
             continue
         keys[cell] = {seed: config.with_seed(seed).key for seed in seeds}
     return keys, problems

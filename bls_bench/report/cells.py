@@ -160,7 +160,11 @@ def _pair(table: Table, cell: Cell, column: list[Cell]) -> Pair | None:
 def _column(table: Table, column: Column, keys: Keys, runs: Runs) -> list[Cell]:
     seeds = {row.label: keys.get((row.label, column.label), {}) for row in table.rows}
     finished = {
-        label: {seed: run for seed, key in cell.items() if (run := runs.get(key)) is not None}
+        label: {
+            seed: replace(run, judged_by=column.metric)
+            for seed, key in cell.items()
+            if (run := runs.get(key)) is not None
+        }
         for label, cell in seeds.items()
     }
     metric = next((run.metric for cell in finished.values() for run in cell.values()), None)

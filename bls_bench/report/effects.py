@@ -53,8 +53,9 @@ class Effect:
 
     @property
     def identity(self) -> str:
-        """The same for cells of several tables that are trained alike."""
-        return _setting(self.cell, "seed", "logger", "plugins")
+        """The same for cells of several tables that are trained and judged alike."""
+        name = self.cell.metric and self.cell.metric.name
+        return f"{name} {_setting(self.cell, 'seed', 'logger', 'plugins')}"
 
 
 def against_full(table: Table, cells: Cells) -> list[Effect]:
@@ -122,7 +123,7 @@ def _compare(cell: Cell, control: Cell) -> Comparison | None:
 
 
 def distinct(effects: Iterable[Effect]) -> list[Effect]:
-    """Keep one of the effects whose cells are trained alike: that of most seeds."""
+    """Keep one of the effects whose cells are trained and judged alike: that of most seeds."""
     kept: dict[str, Effect] = {}
     for effect in effects:
         known = kept.get(effect.identity)

@@ -20,14 +20,22 @@ class Run(Archived):
     """A finished run as the tables read it.
 
     losses: (2, epochs, N) float32, see bls_bench.records.loss_table; None where they were not kept.
+    judged_by: the name of one of its task's metrics; None for the first.
     """
 
     losses: np.ndarray | None
+    judged_by: str | None = None
 
     @property
     def metric(self) -> Metric:
-        """What its task is judged by."""
-        return schema.metrics(self.result)[0]
+        """What it is judged by. Raises InputError where its task has no such metric."""
+        metrics = {metric.name: metric for metric in schema.metrics(self.result)}
+        name = next(iter(metrics)) if self.judged_by is None else self.judged_by
+        if name not in metrics:
+            raise InputError(
+                f"metric {name} of a column is none of its runs', which have {', '.join(metrics)}"
+            )
+        return metrics[name]
 
     @property
     def last(self) -> float:

@@ -7,10 +7,12 @@ from dataclasses import replace
 import pytest
 
 from bls_bench.experiments import spec
+from bls_bench.experiments.sweep import cell_keys
 from bls_bench.records.schema import Metric
-from bls_bench.report import cells, figures, numbers, render, statistics, table_page
+from bls_bench.report import cells, effects, figures, numbers, render, statistics, table_page
 from bls_bench.report.runs import Runs
 from bls_bench.report.section import of_runs
+from bls_bench.system.errors import InputError
 from tests.report.helpers import ACCURACY, use_fixture_tables, write_record
 
 MSE = Metric("mse", "lower", "", 0.001)
@@ -79,6 +81,50 @@ def test_the_axes_say_what_is_drawn(tmp_path, table):
     drawn = figures.curves(table, "ResNet-18", built(tmp_path, table))
     assert drawn.axes[0].get_ylabel() == "Test mse"
     assert drawn.axes[0].lines[0].get_ydata()[-1] == pytest.approx(sum(FULL) / 3)
+
+
+@pytest.fixture
+def judged(tmp_path, table):
+    """Return the table with a second column of the same runs, judged by another metric, and its cells."""
+    column = table.columns[0]
+    two = replace(table, columns=[column, replace(column, label="errors", metric="mse")])
+    keys = {}
+    for label, values, errors in (("Full", (78, 77, 79), FULL), ("InfoBatch", (78, 78, 78), METHOD)):
+        runs = {seed: f"{label}{seed}" for seed in range(3)}
+        keys[label, column.label] = keys[label, "errors"] = runs
+        for (key, value), error in zip(zip(runs.values(), values, strict=True), errors, strict=True):
+            told = [ACCURACY._asdict(), MSE._asdict()]
+            curves = {"mse": [1.0, error]}
+            write_record(
+                tmp_path, key, value, pruned=30.0, metrics=told, mse_last=error, mse_best=error, curves=curves
+            )
+    return two, keys, Runs(tmp_path)
+
+
+def test_a_column_may_be_judged_by_another_metric_of_the_same_runs(judged):
+    table, keys, runs = judged
+    section = of_runs(table, cells.build(table, keys, runs))
+    assert [block.header[1] for block in section.blocks[:2]] == ["Accuracy %", "Mse"]
+    assert [block.lines[1][1] for block in section.blocks[:2]] == [
+        "78.00 ± 0.00 (n=3)",
+        "0.03473 ± 0.00047 (n=3)",
+    ]
+    assert section.blocks[1].lines[1][6] == "worse"
+
+
+def test_what_is_judged_twice_counts_twice(judged):
+    found = effects.against_full(judged[0], cells.build(*judged))
+    assert [one.cell.metric for one in effects.distinct(found)] == [ACCURACY, MSE]
+
+
+def test_a_metric_that_the_runs_do_not_have_is_named(judged):
+    table, keys, runs = judged
+    wrong = replace(table, columns=[replace(table.columns[0], metric="fid")])
+    with pytest.raises(InputError, match="metric fid of a column is none of its runs', which have accuracy"):
+        cells.build(wrong, keys, runs)
+    found, problems = cell_keys(wrong, [0])
+    assert found == {}
+    assert "metric fid is none of its task's, which are accuracy" in problems[0]
 
 
 @pytest.mark.parametrize(
