@@ -9,6 +9,7 @@ import soundfile
 import torch
 
 from bls_bench.system.errors import InputError
+from bls_bench.tasks.audio import logmel
 from bls_bench.tasks.audio.chirps import CLASSES, Chirps
 from bls_bench.tasks.audio.data import FULL, Sounds
 from bls_bench.tasks.audio.esc import ESC
@@ -79,6 +80,14 @@ def test_a_steady_tone_stays_and_a_rising_one_rises():
     assert (change[CLASSES.index("steady")] - 1).abs().max() < 0.02
     assert change[CLASSES.index("rising")].min() > 1.1
     assert change[CLASSES.index("falling")].max() < 0.9
+
+
+def test_log_mel_does_not_depend_on_how_many_sounds_are_looked_at_together(monkeypatch):
+    waves, bands = torch.randn(5, 3000), LogMel(4000, 10, 40.0)
+    whole = bands(waves)
+    for values in (1, 6000, 2**30):
+        monkeypatch.setattr(logmel, "CACHED", values)
+        assert torch.equal(bands(waves), whole)
 
 
 def test_log_mel_is_that_of_numpy_in_a_loop():
