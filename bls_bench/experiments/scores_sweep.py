@@ -21,6 +21,8 @@ from bls_bench.experiments.sweep import arguments
 from bls_bench.records import cells
 from bls_bench.records.run import environment
 from bls_bench.records.tracking import Tracker
+from bls_bench.refusals import one_line
+from bls_bench.system.errors import InputError
 from bls_bench.system.stopping import StopSignal
 
 # Of an epoch's metrics: what is kept, as the mean over the epochs that have it.
@@ -30,7 +32,8 @@ CURVES = {"score_loss": "score_loss_spearman", "score_absence": "score_absence_s
 def run(grid: Grid, wanted: Sequence[Cell], seeds: Sequence[int], path: Path) -> Iterator[str]:
     """Train the runs of the cells that the file at `path` lacks; yields a line of text a cell.
 
-    Raises Interrupted after a signal; the cells that are done are written, and the same call goes on.
+    A cell whose data are not there is left out, and told so. Raises Interrupted after a signal; the cells
+    that are done are written, and the same call goes on.
     """
     lines, _ = cells.read(path)
     where: dict[str, Any] = {}
@@ -42,7 +45,12 @@ def run(grid: Grid, wanted: Sequence[Cell], seeds: Sequence[int], path: Path) ->
             continue
         where = where or environment("cpu", 1)
         started = time.process_time()
-        results = [trained(config.with_seed(seed)) for seed in missing]
+        told = f"{number}/{len(wanted)} {' '.join(cell.names.values())}"
+        try:
+            results = [trained(config.with_seed(seed)) for seed in missing]
+        except InputError as error:
+            yield f"{told}: left out, {one_line(error)}"
+            continue
         seconds = time.process_time() - started
         values = {name: [result[name] for result in results] for name in results[0]}
         cells.append(
@@ -56,8 +64,8 @@ def run(grid: Grid, wanted: Sequence[Cell], seeds: Sequence[int], path: Path) ->
                 cpu_seconds=round(seconds, 2),
             ),
         )
-        told = fmean(value for value in values["balanced_accuracy"] if value is not None)
-        yield f"{number}/{len(wanted)} {' '.join(cell.names.values())}: {told:.2f} in {seconds:.0f} s"
+        accuracy = fmean(value for value in values["balanced_accuracy"] if value is not None)
+        yield f"{told}: {accuracy:.2f} in {seconds:.0f} s"
 
 
 def trained(config: Config) -> dict[str, float | None]:

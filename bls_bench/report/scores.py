@@ -21,8 +21,9 @@ from bls_bench.report.statistics import Comparison, compare
 
 METRIC = "balanced_accuracy"
 NAME = "scores-matter"
-# The block that the figure shows.
-MODEL, PRUNER, RATE = "mlp", "selective_backprop", 50
+# What the figure shows: each setting with the network that comes first in it, so many panels a row.
+PRUNER, RATE = "selective_backprop", 50
+PANELS = 4
 CONTROLS = ("random", "random_per_sample")
 
 Block = tuple[str, str, int]  # model, pruner, rate
@@ -87,14 +88,15 @@ def markdown(grid: Grid, measured: Measured) -> str:
             head = f"{grid.label('pruners', pruner)}, {rate}% pruned, {grid.label('models', model)}"
             table = _effects(grid, measured, found)
             parts += [f"## {head}", table] if table else []
-    if levels := _levels(grid, measured):
-        parts += ["## Without scores", levels]
+    for model, label in grid.labels("models").items():
+        if levels := _levels(grid, measured, model):
+            parts += [f"## Without scores, {label}", levels]
     return "\n\n".join(parts) + "\n"
 
 
 def finding(grid: Grid, measured: Measured) -> str:
     """Return the effects of three kinds of scores in the first setting that was run, in a sentence."""
-    for cell in blocks(grid)[MODEL, PRUNER, RATE]:
+    for cell in _shown(grid):
         wanted = {name: cell._replace(scorer=name) for name in ("per_sample", "kalman", "bls7")}
         effects = {name: measured.effect(one, grid.control(one)) for name, one in wanted.items()}
         told = [
@@ -106,7 +108,7 @@ def finding(grid: Grid, measured: Measured) -> str:
         if len(told) == len(wanted):
             return (
                 f"Points of balanced accuracy over random scores, {grid.label('settings', cell.setting)}, "
-                f"{grid.label('pruners', PRUNER)}, {RATE}% pruned, {grid.label('models', MODEL)}: "
+                f"{grid.label('pruners', PRUNER)}, {RATE}% pruned, {grid.label('models', cell.model)}: "
                 f"{', '.join(told)}."
             )
     return ""
@@ -162,9 +164,9 @@ def _seeds(measured: Measured, found: Sequence[Cell], setting: str) -> str:
     return f"{min(counts)} seeds" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)} seeds"
 
 
-def _levels(grid: Grid, measured: Measured) -> str:
+def _levels(grid: Grid, measured: Measured, model: str) -> str:
     """The balanced accuracy of the pruners that look at no score, 0% is full data; empty if none was run."""
-    found = [cell for cell in grid.cells if cell.pruner in ("random", "rs2")]
+    found = [cell for cell in grid.cells if cell.pruner in ("random", "rs2") and cell.model == model]
     settings = list(dict.fromkeys(cell.setting for cell in found))
     rows = []
     for pruner, rate in sorted(dict.fromkeys((cell.pruner, cell.rate) for cell in found), key=lambda p: p[1]):
@@ -181,32 +183,44 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
+def _shown(grid: Grid) -> list[Cell]:
+    """Return the cells of the figure, by setting."""
+    found = [cell for cell in grid.cells if (cell.pruner, cell.rate) == (PRUNER, RATE)]
+    models: dict[str, str] = {}
+    for cell in found:
+        models.setdefault(cell.setting, cell.model)
+    return [cell for setting, model in models.items() for cell in found if cell[:2] == (setting, model)]
+
+
 def draw(grid: Grid, measured: Measured) -> Figure:
     """Draw the effects over random scores, a panel a setting; the band reaches to the per-sample effect."""
-    found = blocks(grid)[MODEL, PRUNER, RATE]
-    every = list(dict.fromkeys(cell.setting for cell in found))
-    run = {cell.setting for cell in found if measured.values(cell)}
-    settings = [setting for setting in every if setting in run] or every
+    found = _shown(grid)
+    run = [cell for cell in found if measured.values(cell)] or found
+    settings = list(dict.fromkeys(cell[:2] for cell in run))
     scorers = [
         name
         for name in grid.names["scorers"]
         if name not in CONTROLS and any(cell.scorer == name for cell in found)
     ]
+    rows, columns = -(-len(settings) // PANELS), min(len(settings), PANELS)
     figure, axes = plt.subplots(
-        1,
-        len(settings),
-        figsize=(2.6 * len(settings) + 1.4, 3.6),
+        rows,
+        columns,
+        figsize=(2.6 * columns + 1.4, 3.2 * rows + 0.4),
         sharey=True,
         squeeze=False,
         layout="constrained",
     )
-    for axis, setting in zip(axes[0], settings, strict=True):
-        own = {name: found[0]._replace(setting=setting, scorer=name) for name in scorers}
+    for axis in axes.flat[len(settings) :]:
+        axis.set_axis_off()
+    for axis, (setting, model) in zip(axes.flat, settings, strict=False):
+        own = {name: found[0]._replace(setting=setting, model=model, scorer=name) for name in scorers}
         _panel(axis, {name: measured.effect(cell, grid.control(cell)) for name, cell in own.items()})
-        axis.set_title(grid.label("settings", setting), fontsize=10)
+        axis.set_title(f"{grid.label('settings', setting)}\n{grid.label('models', model)}", fontsize=9)
     axes[0, 0].set_yticks(range(len(scorers)), [grid.label("scorers", name) for name in scorers])
     axes[0, 0].invert_yaxis()
-    figure.suptitle("What scores are worth: Selective-Backprop, 50% pruned, MLP", fontsize=11)
+    head = f"What scores are worth: {grid.label('pruners', PRUNER)}, {RATE}% pruned"
+    figure.suptitle(head, fontsize=11)
     figure.supxlabel("points of balanced accuracy over random scores, 95% interval", fontsize=10)
     return figure
 

@@ -1,11 +1,15 @@
 """`scores-matter`: the grid, and effects paired by seed."""
 
+import re
+from dataclasses import replace
 from statistics import fmean, stdev
 
 import pytest
 
+from bls_bench.experiments import scores_sweep
 from bls_bench.experiments.scores import Cell, load
 from bls_bench.records.cells import CellLine, append
+from bls_bench.records.cells import read as read_cells
 from bls_bench.report import scores
 
 GRID = load()
@@ -74,3 +78,22 @@ def test_table_and_figure_are_rendered_from_what_there_is(tmp_path):
     text = (tmp_path / "tables" / "scores-matter.md").read_text()
     assert "| Kalman | **+4.67 ± 1.43 (47%)** |" in text
     assert (tmp_path / "figures" / "scores-matter.png").stat().st_size > 5000
+
+
+def test_a_sweep_trains_what_is_missing_and_leaves_out_what_has_no_data(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    epochs = {"trainer.epochs": 4, "trainer.eval_every": 4}
+    quick = replace(GRID, common=GRID.common | epochs)
+    wanted = [CELL, CELL._replace(setting="cifar_tail", model="cnn")]
+    path = tmp_path / "scores" / "cells.jsonl"
+    own, other = scores_sweep.run(quick, wanted, [0, 1], path)
+    assert re.fullmatch(r"1/2 tail50 mlp selective_backprop 50 kalman: \d+\.\d\d in \d+ s", own)
+    assert other.startswith("2/2 cifar_tail cnn selective_backprop 50 kalman: left out, ")
+    assert "data/cifar10-jpeg" in other
+    assert len([*scores_sweep.run(quick, wanted[:1], [0, 1, 2], path)]) == 1
+    assert [*scores_sweep.run(quick, wanted[:1], [2, 0], path)] == []
+    lines, problems = read_cells(path)
+    assert problems == []
+    assert [line.seeds for line in lines] == [[0, 1], [2]]
+    assert lines[0].cell == CELL.names
+    assert all(0 <= value <= 100 for line in lines for value in line.values["balanced_accuracy"])
