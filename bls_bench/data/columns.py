@@ -46,12 +46,13 @@ class Ragged:
     def taken(self, indices: Tensor, on_host: Tensor) -> Ragged:
         """Return the rows of (b,) int64 indices, which `on_host` holds too; no loop over samples."""
         known = _taken(self.on_host, on_host)
-        firsts = self.starts[indices]
         starts = known if self.starts.device == known.device else _taken(self.starts, indices)
         total = int(known[-1])
         at = torch.arange(total, device=self.values.device)
-        at += (firsts - starts[:-1]).repeat_interleave(starts.diff(), output_size=total)
-        return Ragged(self.values[at], starts, known)
+        moved = self.starts.index_select(0, indices) - starts[:-1]
+        at += moved.repeat_interleave(starts.diff(), output_size=total)
+        # On a CPU brackets take three times as long, and for rows of pixels twenty times.
+        return Ragged(self.values.index_select(0, at), starts, known)
 
     def with_values(self, values: Tensor) -> Ragged:
         """Return rows of the same lengths with other values, (M, ...)."""
@@ -77,7 +78,7 @@ class Ragged:
 
 def _taken(starts: Tensor, indices: Tensor) -> Tensor:
     """Return where rows (b,) start when they are taken from those at `starts`, (b + 1,)."""
-    lengths = starts[indices + 1] - starts[indices]
+    lengths = starts.index_select(0, indices + 1) - starts.index_select(0, indices)
     return torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
 
 
@@ -134,6 +135,8 @@ class Columns:
         on_device = torch.cat(list(index_batches)).to(device).split(sizes)
         for batch, on_host in zip(on_device, index_batches, strict=True):
             yield {
-                name: column.taken(batch, on_host) if isinstance(column, Ragged) else column[batch]
+                name: column.taken(batch, on_host)
+                if isinstance(column, Ragged)
+                else column.index_select(0, batch)
                 for name, column in self.columns.items()
             }

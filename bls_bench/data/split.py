@@ -106,4 +106,5 @@ class MemorySplit(BatchSplit):
         self.images = self.images.to(device)
         sizes = [len(batch) for batch in index_batches]
         for indices in torch.cat(list(index_batches)).to(device).split(sizes):
-            yield self.images[indices]
+            # On a CPU brackets take twenty times as long.
+            yield self.images.index_select(0, indices)
