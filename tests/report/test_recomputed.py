@@ -31,15 +31,15 @@ def keys(stem):
     return {(cell["column"], cell["row"]): cell["runs"] for cell in found}
 
 
-def values(stem, column, row, seeds=None):
-    """The metric after the last epoch by seed, of what was run."""
+def values(stem, column, row, seeds=None, metric=None):
+    """The metric after the last epoch by seed, of what was run; without a name the first one."""
     runs, scale = lines(stem.rpartition(".")[2], "runs.jsonl"), stem.rpartition(".")[2]
     assert scale in ("digits", "small")
     found = {}
     for seed, key in keys(stem)[column, row].items():
         if key in runs and (seeds is None or int(seed) < seeds):
             result = runs[key]["result"]
-            found[seed] = result[result["metrics"][0]["name"] + "_last"]
+            found[seed] = result[(metric or result["metrics"][0]["name"]) + "_last"]
     return found
 
 
@@ -121,14 +121,15 @@ def saved(stem, column, row):
     return shares, dict.fromkeys(own, 0.0)
 
 
-def pair(stem, column, row, other, seeds):
-    return values(stem, column, row, seeds), values(stem, column, other, seeds)
+def pair(stem, column, row, other, seeds, metric=None):
+    return values(stem, column, row, seeds, metric), values(stem, column, other, seeds, metric)
 
 
 def beside_random(setting, scorer, **cell):
     return scored(setting, scorer, **cell), scored(setting, "random", **cell)
 
 
+MAE = ("infobatch-table3.digits", "ViT-B(MAE), hidden patches")
 DDPM, COCO = "CIFAR-10 DDPM", "COCO detection"
 RANDOM = "Control: InfoBatch, random scores"
 FIFTH = "Control: random, 20% pruned"
@@ -156,6 +157,8 @@ FINDINGS = (
         "depths": (2, lambda: pair("table4.digits", "WHU-MVS stereo", "BLS-InfoBatch", "Full", 5)),
         "answers": (3, lambda: pair("infobatch-table9.digits", "Alpaca", "Ours: BLS-InfoBatch", "Full", 5)),
         "views": (2, lambda: pair("repb-table5.digits", "CVACT", "Ours: BLS-RePB", "Full", 5)),
+        "hidden patches": (3, lambda: pair(*MAE, "Ours: BLS-InfoBatch", "Full", 5, "reconstruction")),
+        "linear probe": (2, lambda: pair(*MAE, "Ours: BLS-InfoBatch", "Full", 5, "probe_accuracy")),
         "a fifth at random": (2, lambda: pair("repb-table8.digits", "Yelp FlexMatch", FIFTH, "Full", 5)),
         "InfoBatch score~loss": (4, lambda: correlations("InfoBatch")),
         "SeTa score~loss": (4, lambda: correlations("SeTa")),
@@ -168,6 +171,24 @@ FINDINGS = (
         )
         for column in ("CIFAR-100 FixMatch", "Yelp FlexMatch", "ESC-50 Dash")
         for row, other in (("RePB", "Full"), (UNWEIGHED, "RePB"))
+    }
+    | {
+        f"small, {stem} {column} {row} less {other}": (
+            digits,
+            lambda stem=stem, column=column, row=row, other=other: pair(stem, column, row, other, 3),
+        )
+        for digits, stem, column, row, other in (
+            (1, "table1.small", "captioning", "BLS-InfoBatch", "Full"),
+            (2, "table1.small", "MJ+ST text recognition", "BLS-InfoBatch", "Full"),
+            (2, "table4.small", "WHU-MVS stereo", "BLS-InfoBatch", "Full"),
+            (3, "infobatch-table9.small", "Alpaca", "Ours: BLS-InfoBatch", "Full"),
+            (2, "repb-table8.small", "EuroSAT ViT", "Ours: BLS-RePB", "Full"),
+            (2, "repb-table8.small", "AG News BERT", "Ours: BLS-RePB", "Full"),
+            (2, "repb-table8.small", "ESC-50 HuBERT", "Ours: BLS-RePB", "Full"),
+            (2, "repb-table8.small", "CIFAR-100 FixMatch", "RePB", "Full"),
+            (2, "repb-table8.small", "CIFAR-100 FixMatch", UNWEIGHED, "RePB"),
+            (2, "repb-table8.small", "CIFAR-100 FixMatch", FIFTH, "Full"),
+        )
     }
     | {
         f"all labels, {row}": (2, lambda row=row: pair("repb-table8.digits", "AG News BERT", row, "Full", 5))
