@@ -160,7 +160,8 @@ def _level(measured: Measured, cell: Cell) -> str:
 
 
 def _seeds(measured: Measured, found: Sequence[Cell], setting: str) -> str:
-    counts = [len(measured.values(cell)) for cell in found if cell.setting == setting]
+    lengths = (len(measured.values(cell)) for cell in found if cell.setting == setting)
+    counts = [length for length in lengths if length] or [0]
     return f"{min(counts)} seeds" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)} seeds"
 
 

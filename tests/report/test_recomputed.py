@@ -81,11 +81,11 @@ def test_cells_are_what_the_archive_says(stem, column, row):
     assert (int(line["n"]), int(line["pairs"])) == (len(ours), n)
 
 
-def scored(setting, scorer, name="balanced_accuracy", pruner="selective_backprop", rate="50"):
-    """What `scores-matter` measured by seed with an MLP."""
+def scored(setting, scorer, name="balanced_accuracy", pruner="selective_backprop", rate="50", model="mlp"):
+    """What `scores-matter` measured by seed."""
     wanted = {
         "setting": setting,
-        "model": "mlp",
+        "model": model,
         "pruner": pruner,
         "rate": rate,
         "scorer": scorer,
@@ -197,6 +197,13 @@ FINDINGS = (
     | {
         f"wrong labels, {scorer}": (2, lambda scorer=scorer: beside_random("noise", scorer, rate="90"))
         for scorer in ("per_sample", "kalman", "bls7")
+    }
+    | {
+        f"photographs, {scorer}": (
+            2,
+            lambda scorer=scorer: beside_random("cifar_tail", scorer, model="cnn"),
+        )
+        for scorer in ("per_sample", "bls5", "bls7")
     }
     | {
         f"tail, {pruner}": (2, lambda pruner=pruner: beside_random("tail50", "bls7", pruner=pruner))
