@@ -203,7 +203,7 @@ FINDINGS = (
             2,
             lambda scorer=scorer: beside_random("cifar_tail", scorer, model="cnn"),
         )
-        for scorer in ("per_sample", "bls5", "bls7")
+        for scorer in ("per_sample", "kalman", "kalman_classes", "bls5", "bls7")
     }
     | {
         f"tail, {pruner}": (2, lambda pruner=pruner: beside_random("tail50", "bls7", pruner=pruner))
