@@ -84,7 +84,7 @@ infobatch-fig4: ## InfoBatch Figure 4a: semantic segmentation
 $(TABLES): setup
 	$(BIN)/python -m bls_bench.tables $@ --scale $(SCALE) --seeds $(SEEDS) --budget $(BUDGET) --launcher $(LAUNCHER)
 
-scores-matter: setup ## what scores are worth over random ones, 40 paired seeds, two hours of one core
+scores-matter: setup ## what scores are worth over random ones, 40 paired seeds: over an hour of one core, hours more with photographs
 	$(BIN)/python scripts/scores_matter.py
 
 diagnose: setup ## what the scores of a run are made of: RUN=outputs/KEY

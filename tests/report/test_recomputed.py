@@ -254,7 +254,10 @@ def test_what_the_findings_call_lossless_is_lossless_in_its_table():
 
 def test_pairing_is_worth_what_the_page_on_tables_says():
     found = map(json.loads, (RESULTS / "scores" / "cells.jsonl").read_text().splitlines())
-    cells = {frozenset(one["cell"].items()): one["values"]["balanced_accuracy"] for one in found}
+    cells = {}
+    for one in found:
+        assert one["seeds"] == list(range(40))
+        cells[frozenset(one["cell"].items())] = one["values"]["balanced_accuracy"]
     shares = []
     for cell, ours in cells.items():
         random = cells.get(frozenset((dict(cell) | {"scorer": "random"}).items()))
