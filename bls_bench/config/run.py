@@ -58,7 +58,10 @@ class Config:
 
     def load_data(self, device: torch.device | None = None) -> Data:
         """Read the data set and arrange it as the task trains on it; raises InputError."""
-        data = self.dataset.load(self.seed, device)
+        return self.arranged(self.dataset.load(self.seed, device))
+
+    def arranged(self, data: Data) -> Data:
+        """Return the data as the task trains on them."""
         return self.task.arranged(data, self.seed, self.trainer.batch_size)
 
     def with_seed(self, seed: int) -> Config:

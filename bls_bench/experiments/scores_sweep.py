@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bls_bench.config.compose import composed
 from bls_bench.config.run import Config, load
+from bls_bench.data.base import Data, Dataset
 from bls_bench.engine.devices import make_fabric
 from bls_bench.engine.loop import Engine
 from bls_bench.experiments.scores import Cell, Grid
@@ -24,6 +26,9 @@ from bls_bench.records.tracking import Tracker
 from bls_bench.refusals import one_line
 from bls_bench.system.errors import InputError
 from bls_bench.system.stopping import StopSignal
+
+if TYPE_CHECKING:
+    import torch
 
 # Of an epoch's metrics: what is kept, as the mean over the epochs that have it.
 CURVES = {"score_loss": "score_loss_spearman", "score_absence": "score_absence_spearman"}
@@ -71,7 +76,8 @@ def run(grid: Grid, wanted: Sequence[Cell], seeds: Sequence[int], path: Path) ->
 def trained(config: Config) -> dict[str, float | None]:
     """Train a run; returns what is kept of it, rounded to what matters."""
     fabric = make_fabric(config.trainer)
-    engine = Engine(config, config.load_data(fabric.device), fabric)
+    data = config.arranged(_read(config.dataset, fabric.device))
+    engine = Engine(config, data, fabric)
     with StopSignal() as stop:
         result = engine.fit(None, Tracker(), stop)
     found = {name: result[f"{name}_last"] for name in ("balanced_accuracy", "accuracy")}
@@ -80,3 +86,12 @@ def trained(config: Config) -> dict[str, float | None]:
         column = [line[curve] for line in engine.history if line[curve] is not None]
         found[name] = fmean(column) if column else None
     return {name: None if value is None else round(value, 4) for name, value in found.items()}
+
+
+@lru_cache(maxsize=1)
+def _read(dataset: Dataset, device: torch.device) -> Data:
+    """Return the data of a cell, which are read once for the cells in line that have the same.
+
+    A run's seed decides the augmentation, nothing else, and no run here has one.
+    """
+    return dataset.load(0, device)

@@ -6,11 +6,17 @@ from statistics import fmean, stdev
 
 import pytest
 
+from bls_bench.engine.devices import make_fabric
+from bls_bench.engine.loop import Engine
 from bls_bench.experiments import scores_sweep
 from bls_bench.experiments.scores import Cell, load
 from bls_bench.records.cells import CellLine, append
 from bls_bench.records.cells import read as read_cells
+from bls_bench.records.tracking import Tracker
 from bls_bench.report import scores
+from bls_bench.system.stopping import StopSignal
+from bls_bench.tasks.classification.digits import Digits
+from tests.helpers import make_config
 
 GRID = load()
 CELL = Cell("tail50", "mlp", "selective_backprop", 50, "kalman")
@@ -35,6 +41,7 @@ def test_every_cell_has_its_control_and_its_names():
     for cell in GRID.cells:
         assert GRID.control(cell) in GRID.cells, cell
         assert "pruner.target" in GRID.overrides(cell)
+        assert GRID.overrides(cell)["dataset.augment"] is False  # so that all seeds have the same data
     assert len(set(GRID.cells)) == len(GRID.cells)
 
 
@@ -97,3 +104,26 @@ def test_a_sweep_trains_what_is_missing_and_leaves_out_what_has_no_data(tmp_path
     assert [line.seeds for line in lines] == [[0, 1], [2]]
     assert lines[0].cell == CELL.names
     assert all(0 <= value <= 100 for line in lines for value in line.values["balanced_accuracy"])
+
+
+def engine(config):
+    return Engine(config, config.load_data(), make_fabric(config.trainer))
+
+
+def test_runs_read_their_data_once_and_learn_what_each_would_alone(monkeypatch):
+    read = []
+
+    def counted(dataset, seed, device=None, load=Digits.load):
+        read.append(seed)
+        return load(dataset, seed, device)
+
+    monkeypatch.setattr(Digits, "load", counted)
+    quick = GRID.overrides(CELL) | {"trainer.epochs": 4, "trainer.eval_every": 4, "dataset.imbalance": 30}
+    config = make_config(*(f"{key}={value}" for key, value in quick.items()))
+    seeds = range(3)
+    shared = [scores_sweep.trained(config.with_seed(seed)) for seed in seeds]
+    assert len(read) == 1
+    alone = [engine(config.with_seed(seed)).fit(None, Tracker(), StopSignal()) for seed in seeds]
+    assert [run["balanced_accuracy"] for run in shared] == [
+        round(run["balanced_accuracy_last"], 4) for run in alone
+    ]
