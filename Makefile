@@ -84,8 +84,10 @@ infobatch-fig4: ## InfoBatch Figure 4a: semantic segmentation
 $(TABLES): setup
 	$(BIN)/python -m bls_bench.tables $@ --scale $(SCALE) --seeds $(SEEDS) --budget $(BUDGET) --launcher $(LAUNCHER)
 
-scores-matter: setup ## what scores are worth over random ones, 40 paired seeds: over an hour of one core, hours more with photographs
-	$(BIN)/python scripts/scores_matter.py
+# JOBS: cells at a time, -1 for one a core.
+JOBS ?= -1
+scores-matter: setup ## what scores are worth over random ones, 40 paired seeds: over an hour of one core, an hour more with photographs
+	$(BIN)/python scripts/scores_matter.py --scale $(SCALE) --jobs $(JOBS)
 
 diagnose: setup ## what the scores of a run are made of: RUN=outputs/KEY
 	$(BIN)/python -m bls_bench.diagnose records=$(RUN)

@@ -11,7 +11,12 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from bls_bench.system.errors import InputError
+
 FILE = Path(__file__).parent / "scores_matter.yaml"
+NAME = "scores-matter"
+# The first is that of the files without a scale in their name.
+SCALES = ("digits", "gpu")
 GROUPS = ("settings", "models", "pruners", "scorers")
 
 
@@ -31,11 +36,24 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Grid:
-    """The cells in the order in which they are run, and what each name stands for."""
+    """The cells of a scale in the order in which they are run, and what each name stands for."""
 
+    scale: str
     common: dict[str, Any]
     names: dict[str, dict[str, dict[str, Any]]]
     cells: list[Cell]
+
+    @property
+    def stem(self) -> str:
+        """The name of its page and its figure."""
+        return self._named(NAME)
+
+    def records(self, results: Path) -> Path:
+        """Return the file of what was measured."""
+        return results / "scores" / f"{self._named('cells')}.jsonl"
+
+    def _named(self, name: str) -> str:
+        return name if self.scale == SCALES[0] else f"{name}.{self.scale}"
 
     def label(self, group: str, name: str) -> str:
         return self.names[group][name]["label"]
@@ -65,11 +83,14 @@ class Grid:
 
 
 @cache
-def load() -> Grid:
-    """Read the grid."""
+def load(scale: str = SCALES[0]) -> Grid:
+    """Read the grid of a scale; raises InputError for one that it lacks."""
+    if scale not in SCALES:
+        raise InputError(f"SCALE={scale} is none of {NAME}, which has {' and '.join(SCALES)}")
     content = yaml.safe_load(FILE.read_text())
     names = {group: content[group] for group in GROUPS}
-    return Grid(content["common"], names, list(dict.fromkeys(_cells(content["grid"]))))
+    own = content["scales"][scale]
+    return Grid(scale, own["common"], names, list(dict.fromkeys(_cells(own["grid"]))))
 
 
 def _cells(blocks: Iterable[Mapping[str, list[Any]]]) -> Iterable[Cell]:

@@ -1,4 +1,4 @@
-"""Train what `scores-matter` lacks: many small runs in one process, without a record of each.
+"""Train what `scores-matter` lacks: many small runs in few processes, without a record of each.
 
 The engine trains them as it trains any run; a run of a tenth of a second would take as long again to write
 its folder, so that what is kept is a line a cell (`bls_bench.records.cells`).
@@ -11,7 +11,9 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import joblib
 
 from bls_bench.config.compose import composed
 from bls_bench.config.run import Config, load
@@ -34,43 +36,54 @@ if TYPE_CHECKING:
 CURVES = {"score_loss": "score_loss_spearman", "score_absence": "score_absence_spearman"}
 
 
-def run(grid: Grid, wanted: Sequence[Cell], seeds: Sequence[int], path: Path) -> Iterator[str]:
+def run(grid: Grid, wanted: Sequence[Cell], seeds: Sequence[int], path: Path, jobs: int = 1) -> Iterator[str]:
     """Train the runs of the cells that the file at `path` lacks; yields a line of text a cell.
 
-    A cell whose data are not there is left out, and told so. Raises Interrupted after a signal; the cells
-    that are done are written, and the same call goes on.
+    jobs: processes that train a cell each, with their share of the cores; -1: as many as there are cores.
+    A cell whose data are not there is left out, and told so. Cells that are done are written: after an
+    exception, which ends the processes, the same call goes on.
     """
+    # They are composed as they are wanted, and come as they are done.
+    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
+    for told, line in parallel(joblib.delayed(_line)(*work) for work in _missing(grid, wanted, seeds, path)):
+        if line is not None:
+            cells.append(path, line)
+        yield told
+
+
+def _missing(
+    grid: Grid, wanted: Sequence[Cell], seeds: Sequence[int], path: Path
+) -> Iterator[tuple[str, Cell, Config, list[int]]]:
+    """Yield what to tell of each cell that lacks seeds, the cell, its config with seed 0, and those seeds."""
     lines, _ = cells.read(path)
-    where: dict[str, Any] = {}
     for number, cell in enumerate(wanted, start=1):
         config = load(composed(arguments(grid.overrides(cell) | {"logger": "none"}))).with_seed(0)
         there = {seed for line in lines if line.key == config.key for seed in line.seeds}
         missing = [seed for seed in seeds if seed not in there]
-        if not missing:
-            continue
-        where = where or environment("cpu", 1)
-        started = time.process_time()
-        told = f"{number}/{len(wanted)} {' '.join(cell.names.values())}"
-        try:
-            results = [trained(config.with_seed(seed)) for seed in missing]
-        except InputError as error:
-            yield f"{told}: left out, {one_line(error)}"
-            continue
-        seconds = time.process_time() - started
-        values = {name: [result[name] for result in results] for name in results[0]}
-        cells.append(
-            path,
-            cells.CellLine(
-                key=config.key,
-                cell=cell.names,
-                seeds=missing,
-                values=values,
-                environment=where,
-                cpu_seconds=round(seconds, 2),
-            ),
-        )
-        accuracy = fmean(value for value in values["balanced_accuracy"] if value is not None)
-        yield f"{told}: {accuracy:.2f} in {seconds:.0f} s"
+        if missing:
+            yield f"{number}/{len(wanted)} {' '.join(cell.names.values())}", cell, config, missing
+
+
+def _line(told: str, cell: Cell, config: Config, seeds: list[int]) -> tuple[str, cells.CellLine | None]:
+    """Train the runs of a cell; returns what to tell, and what was measured unless its data are missing."""
+    started = time.process_time()
+    try:
+        device = make_fabric(config.trainer).device.type
+        results = [trained(config.with_seed(seed)) for seed in seeds]
+    except InputError as error:
+        return f"{told}: left out, {one_line(error)}", None
+    seconds = time.process_time() - started
+    values = {name: [result[name] for result in results] for name in results[0]}
+    accuracy = fmean(value for value in values["balanced_accuracy"] if value is not None)
+    line = cells.CellLine(
+        key=config.key,
+        cell=cell.names,
+        seeds=seeds,
+        values=values,
+        environment=environment(device, 1),
+        cpu_seconds=round(seconds, 2),
+    )
+    return f"{told}: {accuracy:.2f} in {seconds:.0f} s", line
 
 
 def trained(config: Config) -> dict[str, float | None]:
@@ -78,8 +91,7 @@ def trained(config: Config) -> dict[str, float | None]:
     fabric = make_fabric(config.trainer)
     data = config.arranged(_read(config.dataset, fabric.device))
     engine = Engine(config, data, fabric)
-    with StopSignal() as stop:
-        result = engine.fit(None, Tracker(), stop)
+    result = engine.fit(None, Tracker(), StopSignal())
     found = {name: result[f"{name}_last"] for name in ("balanced_accuracy", "accuracy")}
     found["pruned_percent"] = result["pruned_percent"]
     for name, curve in CURVES.items():

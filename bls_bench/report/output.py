@@ -54,7 +54,7 @@ def read(results: Path) -> tuple[list[Section], list[str]]:
 
 def matters(results: Path) -> str:
     """Return what `scores-matter` found, in a sentence; empty where too little of it was run."""
-    measured, _ = scores.read(results)
+    measured, _ = scores.read(grid.load(), results)
     return scores.finding(grid.load(), measured)
 
 

@@ -14,13 +14,12 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bls_bench.experiments.scores import Cell, Grid
+from bls_bench.experiments.scores import NAME, SCALES, Cell, Grid
 from bls_bench.records import cells
 from bls_bench.records.cells import CellLine
 from bls_bench.report.statistics import Comparison, compare
 
 METRIC = "balanced_accuracy"
-NAME = "scores-matter"
 # What the figure shows: each setting with the network that comes first in it, so many panels a row.
 PRUNER, RATE = "selective_backprop", 50
 PANELS = 4
@@ -48,20 +47,25 @@ class Measured:
 
 def render(grid: Grid, results: Path) -> list[str]:
     """Write table and figure into the results folder; returns a line for each damaged line of the records."""
-    measured, problems = read(results)
+    measured, problems = read(grid, results)
     for folder in ("tables", "figures"):
         (results / folder).mkdir(parents=True, exist_ok=True)
-    (results / "tables" / f"{NAME}.md").write_text(markdown(grid, measured))
+    page(grid, results).write_text(markdown(grid, measured))
     figure = draw(grid, measured)
-    figure.savefig(results / "figures" / f"{NAME}.png", dpi=150, metadata={"Software": None})
-    figure.savefig(results / "figures" / f"{NAME}.pdf", metadata={"CreationDate": None})
+    figure.savefig(results / "figures" / f"{grid.stem}.png", dpi=150, metadata={"Software": None})
+    figure.savefig(results / "figures" / f"{grid.stem}.pdf", metadata={"CreationDate": None})
     plt.close(figure)
     return problems
 
 
-def read(results: Path) -> tuple[Measured, list[str]]:
+def page(grid: Grid, results: Path) -> Path:
+    """Return the file of the table."""
+    return results / "tables" / f"{grid.stem}.md"
+
+
+def read(grid: Grid, results: Path) -> tuple[Measured, list[str]]:
     """Return what was measured, and a line for each damaged line of the records."""
-    lines, problems = cells.read(results / "scores" / "cells.jsonl")
+    lines, problems = cells.read(grid.records(results))
     return Measured(lines), problems
 
 
@@ -75,13 +79,14 @@ def blocks(grid: Grid) -> dict[Block, list[Cell]]:
 
 def markdown(grid: Grid, measured: Measured) -> str:
     """Write a table for each block that has scorers, and one for the pruners without."""
+    command = f"make {NAME}" if grid.scale == SCALES[0] else f"make {NAME} SCALE={grid.scale}"
     parts = [
         "# When scores matter",
         "Points of balanced accuracy over random scores under the same pruner at the same pruned %, with the "
         "95% interval of the paired differences. Per-sample losses are the ceiling of what a score of losses "
         "can give. Bold: the interval does not hold 0. In brackets: the share of the per-sample effect, "
-        "where that is above 0. `make scores-matter`",
-        f"![effect over random scores](../figures/{NAME}.png)",
+        f"where that is above 0. `{command}`",
+        f"![effect over random scores](../figures/{grid.stem}.png)",
     ]
     for (model, pruner, rate), found in blocks(grid).items():
         if any(cell.scorer not in CONTROLS for cell in found):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bls_bench.report import overview, scores
+from bls_bench.experiments.scores import NAME
+from bls_bench.report import overview
 from bls_bench.report.render import markdown
 from bls_bench.report.section import Section
 
@@ -37,10 +38,10 @@ def readme(sections: Sequence[Section], problems: Sequence[str], matters: str) -
         lines += [
             "## When scores matter",
             "",
-            f"![Effect over random scores](figures/{scores.NAME}.png)",
+            f"![Effect over random scores](figures/{NAME}.png)",
             "",
             f"{matters} Brackets are 95% t intervals at equal seeds. All of it: "
-            f"[when scores matter](tables/{scores.NAME}.md), `make scores-matter`.",
+            f"[when scores matter](tables/{NAME}.md), `make {NAME}`.",
             "",
         ]
     lines += [

@@ -26,7 +26,9 @@ def test_they_render_to_the_same_bytes(read):
         f"{shown.stem}.{suffix}": text for shown in sections for suffix, text in output.texts(shown).items()
     }
     files = {
-        file.name: file.read_text() for file in (RESULTS / "tables").iterdir() if file.stem != scores.NAME
+        file.name: file.read_text()
+        for file in (RESULTS / "tables").iterdir()
+        if not file.stem.startswith(grid.NAME)
     }
     assert files.keys() == texts.keys()
     assert [name for name, text in texts.items() if files[name] != text] == []
@@ -37,7 +39,7 @@ def test_so_does_the_page(read):
 
 
 def test_every_figure_is_there(read):
-    stems = [overview.STEM, scores.NAME, *(stem for shown in read[0] for stem in output.drawn(shown))]
+    stems = [overview.STEM, grid.NAME, *(stem for shown in read[0] for stem in output.drawn(shown))]
     figures = {f"{stem}.{suffix}" for stem in stems for suffix in ("png", "pdf")}
     assert figures == {file.name for file in (RESULTS / "figures").iterdir()}
 
@@ -46,7 +48,7 @@ def test_so_does_the_table_of_scores_that_matter():
     lines, problems = cells.read(RESULTS / "scores" / "cells.jsonl")
     assert problems == []
     text = scores.markdown(grid.load(), scores.Measured(lines))
-    assert (RESULTS / "tables" / f"{scores.NAME}.md").read_text() == text
+    assert (RESULTS / "tables" / f"{grid.NAME}.md").read_text() == text
 
 
 def test_no_line_is_damaged_and_every_run_is_whole(read):

@@ -1,10 +1,14 @@
 """`scores-matter`: the grid, and effects paired by seed."""
 
 import re
+from copy import deepcopy
 from dataclasses import replace
+from itertools import product
 from statistics import fmean, stdev
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from bls_bench.engine.devices import make_fabric
 from bls_bench.engine.loop import Engine
@@ -14,11 +18,13 @@ from bls_bench.records.cells import CellLine, append
 from bls_bench.records.cells import read as read_cells
 from bls_bench.records.tracking import Tracker
 from bls_bench.report import scores
+from bls_bench.system.errors import InputError
 from bls_bench.system.stopping import StopSignal
 from bls_bench.tasks.classification.digits import Digits
 from tests.helpers import make_config
 
 GRID = load()
+GPU = load("gpu")
 CELL = Cell("tail50", "mlp", "selective_backprop", 50, "kalman")
 VALUES = {"random": [50.0, 52.0, 51.0], "per_sample": [60.0, 63.0, 60.0], "kalman": [55.0, 56.0, 56.0]}
 
@@ -37,12 +43,20 @@ def lines():
     ]
 
 
-def test_every_cell_has_its_control_and_its_names():
-    for cell in GRID.cells:
-        assert GRID.control(cell) in GRID.cells, cell
-        assert "pruner.target" in GRID.overrides(cell)
-        assert GRID.overrides(cell)["dataset.augment"] is False  # so that all seeds have the same data
-    assert len(set(GRID.cells)) == len(GRID.cells)
+@pytest.mark.parametrize("grid", [GRID, GPU], ids=["digits", "gpu"])
+def test_every_cell_has_its_control_and_its_names(grid):
+    for cell in grid.cells:
+        assert grid.control(cell) in grid.cells, cell
+        assert "pruner.target" in grid.overrides(cell)
+        assert grid.overrides(cell)["dataset.augment"] is False  # so that all seeds have the same data
+    assert len(set(grid.cells)) == len(grid.cells)
+
+
+def test_each_scale_has_files_of_its_own_and_no_other_is_there(tmp_path):
+    assert [grid.stem for grid in (GRID, GPU)] == ["scores-matter", "scores-matter.gpu"]
+    assert GPU.records(tmp_path) == tmp_path / "scores" / "cells.gpu.jsonl"
+    with pytest.raises(InputError, match="SCALE=small is none of scores-matter, which has digits and gpu"):
+        load("small")
 
 
 def test_a_method_that_weighs_each_loss_has_a_control_that_does():
@@ -127,3 +141,34 @@ def test_runs_read_their_data_once_and_learn_what_each_would_alone(monkeypatch):
     assert [run["balanced_accuracy"] for run in shared] == [
         round(run["balanced_accuracy_last"], 4) for run in alone
     ]
+
+
+@pytest.mark.slow  # it starts processes
+def test_cells_at_a_time_learn_what_they_do_one_after_the_other(tmp_path):
+    quick = replace(GRID, common=GRID.common | {"trainer.epochs": 4, "trainer.eval_every": 4})
+    wanted = [CELL, CELL._replace(scorer="random")]
+    values = []
+    for jobs in (1, 2):
+        path = tmp_path / str(jobs) / "cells.jsonl"
+        assert len([*scores_sweep.run(quick, wanted, [0, 1], path, jobs)]) == 2
+        values.append({line.cell["scorer"]: line.values for line in read_cells(path)[0]})
+    assert values[0] == values[1]
+
+
+def test_the_grid_for_a_gpu_trains_where_there_is_none(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    for part, name in product(("train", "test"), ("cat", "dog")):
+        folder = tmp_path / "data" / "cifar10-jpeg" / part / name
+        folder.mkdir(parents=True)
+        for number in range(8):
+            pixels = rng.integers(0, 256, (32, 32, 3), np.uint8)
+            Image.fromarray(pixels).save(folder / f"{number}.jpg")
+    monkeypatch.chdir(tmp_path)
+    quick = {"trainer.epochs": 4, "trainer.eval_every": 4, "trainer.batch_size": 4}
+    grid = replace(GPU, common=GPU.common | quick, names=deepcopy(GPU.names))
+    cell = grid.cells[0]._replace(setting="photos_noise")
+    grid.names["settings"]["photos_noise"]["overrides"]["dataset.subset"] = 8
+    (told,) = scores_sweep.run(grid, [cell], [0], grid.records(tmp_path))
+    assert re.fullmatch(r"1/1 photos_noise resnet9 selective_backprop 50 random: \d+\.\d\d in \d+ s", told)
+    assert scores.render(grid, tmp_path) == []
+    assert "`make scores-matter SCALE=gpu`" in scores.page(grid, tmp_path).read_text()
