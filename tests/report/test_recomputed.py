@@ -109,7 +109,9 @@ def correlations(name):
         [keys(stem)[column, row] for stem, column, row in wide],
         [keys(stem)[column, f"Control: {name}, random scores"] for stem, column, _ in wide],
     ]
-    return [{seed: fmean(correlation(runs[seed]) for runs in cells) for seed in "01234"} for cells in rows]
+    return [
+        {seed: fmean(correlation(runs[seed]) for runs in cells) for seed in "0123456789"} for cells in rows
+    ]
 
 
 def saved(stem, column, row):
@@ -137,14 +139,14 @@ UNWEIGHED = "Ours: RePB without weights"
 FEWER = "Control: all data, epochs for InfoBatch's cost"
 FINDINGS = (
     {
-        "table8 InfoBatch": (2, lambda: pair("table8.digits", "ResNet-18", "InfoBatch + BLS", "Full", 5)),
-        "table8 random": (2, lambda: pair("table8.digits", "ResNet-18", "InfoBatch + BLS", RANDOM, 5)),
+        "table8 InfoBatch": (2, lambda: pair("table8.digits", "ResNet-18", "InfoBatch + BLS", "Full", 10)),
+        "table8 random": (2, lambda: pair("table8.digits", "ResNet-18", "InfoBatch + BLS", RANDOM, 10)),
         "table8 small": (2, lambda: pair("table8.small", "ResNet-18", "InfoBatch + BLS", "Full", 3)),
-        "equal cost": (2, lambda: pair("table8.digits", "ResNet-18", "InfoBatch", FEWER, 5)),
-        "equal cost, wider": (2, lambda: pair("table8.digits", "ResNet-50", "InfoBatch", FEWER, 5)),
-        "fewer epochs": (2, lambda: pair("table8.digits", "ResNet-18", FEWER, "Full", 5)),
-        "fewer epochs, wider": (2, lambda: pair("table8.digits", "ResNet-50", FEWER, "Full", 5)),
-        "table2 random": (2, lambda: pair("table2.digits", "CIFAR-100 30%", "Random* (dynamic)", "Full", 5)),
+        "equal cost": (2, lambda: pair("table8.digits", "ResNet-18", "InfoBatch", FEWER, 10)),
+        "equal cost, wider": (2, lambda: pair("table8.digits", "ResNet-50", "InfoBatch", FEWER, 10)),
+        "fewer epochs": (2, lambda: pair("table8.digits", "ResNet-18", FEWER, "Full", 10)),
+        "fewer epochs, wider": (2, lambda: pair("table8.digits", "ResNet-50", FEWER, "Full", 10)),
+        "table2 random": (2, lambda: pair("table2.digits", "CIFAR-100 30%", "Random* (dynamic)", "Full", 10)),
         "ddpm": (2, lambda: pair("table5.digits", DDPM, "BLS-InfoBatch", "Full", 5)),
         "ddpm time": (1, lambda: saved("table5.digits", DDPM, "BLS-InfoBatch")),
         "detection": (2, lambda: pair("table7.digits", COCO, "BLS-InfoBatch", "Full", 5)),
