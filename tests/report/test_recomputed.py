@@ -201,11 +201,22 @@ FINDINGS = (
         for scorer in ("per_sample", "kalman", "bls7")
     }
     | {
-        f"photographs, {scorer}": (
+        f"photographs, {setting}, {pruner}, {scorer}": (
             2,
-            lambda scorer=scorer: beside_random("cifar_tail", scorer, model="cnn"),
+            lambda setting=setting, pruner=pruner, scorer=scorer: beside_random(
+                setting, scorer, pruner=pruner, model="cnn"
+            ),
         )
-        for scorer in ("per_sample", "kalman", "kalman_classes", "bls5", "bls7")
+        for setting, pruner, scorers in (
+            (
+                "cifar_tail",
+                "selective_backprop",
+                ("per_sample", "kalman", "kalman_classes", "centered", "bls5", "bls7", "stale", "rarity"),
+            ),
+            ("cifar_noise", "selective_backprop", ("per_sample", "kalman", "bls7")),
+            ("cifar_tail", "seta", ("per_sample", "bls7")),
+        )
+        for scorer in scorers
     }
     | {
         f"tail, {pruner}": (2, lambda pruner=pruner: beside_random("tail50", "bls7", pruner=pruner))
