@@ -54,7 +54,7 @@ class Config:
         """The run's name: see `bls_bench.config.key`."""
         keyed = ("trainer", *(group for group in GROUPS if group != "logger"))
         targets = {group: self.resolved[group]["_target_"] for group in GROUPS}
-        return key_of(self.seed, {group: getattr(self, group) for group in keyed}, targets)
+        return key_of(self.seed, {group: getattr(self, group) for group in keyed}, targets, self.task.partial)
 
     def load_data(self, device: torch.device | None = None) -> Data:
         """Read the data set and arrange it as the task trains on it; raises InputError."""

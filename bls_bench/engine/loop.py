@@ -184,9 +184,12 @@ class Engine:
         own = loss.observed if scorer.per_sample and loss.observed is not None else loss.value
         if loss.counted is None:
             self.state.record(batch.indices, own, loss.signals[scorer.signal] if scorer.signal else None)
-        elif len(counted := loss.counted.nonzero()[:, 0]):
+        else:
             # A sample without a loss is neither easy nor hard: it keeps the score that it had.
-            self.state.record(batch.indices[counted.cpu()], own[counted])
+            has_loss = loss.counted.cpu()
+            if has_loss.any():
+                self.state.record(batch.indices[has_loss], own[loss.counted])
+            self.state.record_silent(batch.indices[~has_loss])
         self.state.steps_made += 1
         self._parts.add(loss.parts, len(batch.indices))
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # The keys of a saved state.
 SAVED = {"num_samples", "pruner", "scorer", "seed", "epoch", "scores", "counts", "selected", "selection"}
-SAVED |= {"visits", "partial", "steps_made", "nonfinite", "pruner_state", "scorer_state"}
+SAVED |= {"visits", "partial", "silent", "steps_made", "nonfinite", "pruner_state", "scorer_state"}
 
 
 class NonFiniteLossError(ValueError):
@@ -55,7 +55,7 @@ def check_batch(indices: Tensor, loss: Tensor, signal: Tensor | None, scorer: Sc
 
 
 def check_visits(visits: Visits, num_samples: int, epoch: int, signal: str | None) -> Tensor:
-    """Return which samples epoch number `epoch` visited, (num_samples,) bool.
+    """Return which samples gave a loss in epoch number `epoch`, (num_samples,) bool.
 
     signal: the name of the signals. Raises NonFiniteLossError, or ValueError for a signal that is not finite,
     an index outside the data set or a sample visited twice.
@@ -73,15 +73,16 @@ def check_visits(visits: Visits, num_samples: int, epoch: int, signal: str | Non
         raise NonFiniteLossError(epoch, bad, value)
     if visits.signals is not None and not visits.signals.isfinite().all():
         raise ValueError(f"the {signal} of a sample is not finite in epoch {epoch}")
-    if len(visits.indices):
-        low, high = map(int, visits.indices.aminmax())
+    trained = visits.trained
+    if len(trained):
+        low, high = map(int, trained.aminmax())
         if low < 0 or high >= num_samples:
             raise ValueError(f"indices must lie in [0, {num_samples}), got {low if low < 0 else high}")
-    visited = marked(visits.indices, num_samples)
-    if int(visited.count_nonzero()) < len(visits.indices):
-        twice = int(visits.indices.bincount().argmax())
+    seen = marked(trained, num_samples)
+    if int(seen.count_nonzero()) < len(trained):
+        twice = int(trained.bincount().argmax())
         raise ValueError(f"sample {twice} was recorded more than once in epoch {epoch}")
-    return visited
+    return seen if visits.silent is None else marked(visits.indices, num_samples)
 
 
 def drop_nonfinite(visits: Visits) -> tuple[Visits, int]:

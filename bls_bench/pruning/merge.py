@@ -22,6 +22,8 @@ def merge(visits: Visits) -> Visits:
     if len(set(given)) > 1:
         raise ValueError("some processes recorded per-sample losses and others batch losses")
     indices, signal = torch.cat(gather(visits.indices)), torch.cat(signals)
+    none = torch.zeros(0, dtype=torch.int64)
+    silent = torch.cat(gather(none if visits.silent is None else visits.silent))
     if len(signal) > len(indices):
         signal = signal.view(len(indices), -1)  # of a scorer that is wide
     return Visits(
@@ -31,4 +33,5 @@ def merge(visits: Visits) -> Visits:
         losses=torch.cat(parts) if any(given) else None,
         batches_per_process=[len(part) for part in sizes],
         signals=signal if len(signal) else None,
+        silent=silent if len(silent) else None,
     )

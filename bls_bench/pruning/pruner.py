@@ -24,7 +24,7 @@ class Epoch:
 
     index: the epoch, counted from 0; total: the epochs of the whole run.
     scores: (N,) float32, NaN for a sample that has no score yet.
-    counts: (N,) int32, in how many of the earlier epochs the sample was trained on.
+    counts: (N,) int32, in how many of the earlier epochs the sample was trained on, with a loss or without.
     generator: the epoch's own random stream.
     used: the samples that the earlier epochs selected, all together.
     cut: how many epochs fewer than asked for the run has (`pruner.match=epochs`).

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from bls_bench.pruning.state import PruningState
 
 # The fields of the visits of an open epoch.
-VISITS = {"indices", "batch_sizes", "batch_losses", "losses", "batches_per_process", "signals"}
+VISITS = {"indices", "batch_sizes", "batch_losses", "losses", "batches_per_process", "signals", "silent"}
 
 
 def damaged_part(state: Mapping[str, Any], run: PruningState) -> str | None:
@@ -26,6 +26,7 @@ def damaged_part(state: Mapping[str, Any], run: PruningState) -> str | None:
         "selected": lambda sizes: _list(sizes, samples + 1),
         "scores": lambda scores: column(scores, samples, torch.float32),
         "counts": lambda counts: column(counts, samples, torch.int32),
+        "silent": lambda counts: counts is None or column(counts, samples, torch.int32),
         "selection": lambda selection: selection is None or _selection(selection, samples),
         "visits": lambda visits: (
             visits is None if state["selection"] is None else _visits(visits, samples, run.scorer)
@@ -74,6 +75,8 @@ def _selection(selection: Any, samples: int) -> bool:
 
 def _visits(visits: Any, samples: int, scorer: Scorer) -> bool:
     if not isinstance(visits, dict) or visits.keys() != VISITS or not are_samples(visits["indices"], samples):
+        return False
+    if visits["silent"] is not None and not are_samples(visits["silent"], samples):
         return False
     sizes, counts, visited = visits["batch_sizes"], visits["batches_per_process"], len(visits["indices"])
     if not (isinstance(sizes, torch.Tensor) and column(sizes, sizes.numel(), torch.int64)):

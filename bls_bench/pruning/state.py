@@ -77,7 +77,9 @@ class PruningState:
         self.pruner, self.scorer = copy.deepcopy(pruner), copy.deepcopy(scorer)
         self.epoch = 0
         self._scores = torch.full((num_samples,), torch.nan)
+        # In how many epochs each sample gave a loss, and in how many it was trained on without one.
         self._counts = torch.zeros(num_samples, dtype=torch.int32)
+        self._silent: Tensor | None = None
         self._selected: list[int] = []
         self._selection: Selection | None = None
         self._upcoming: Selection | None = None
@@ -90,8 +92,8 @@ class PruningState:
 
     @property
     def counts(self) -> Tensor:
-        """(N,) int32, how many finished epochs trained on each sample."""
-        return self._counts
+        """(N,) int32, how many finished epochs trained on each sample, with a loss or without."""
+        return self._counts if self._silent is None else self._counts + self._silent
 
     @property
     def selection(self) -> Selection | None:
@@ -101,7 +103,8 @@ class PruningState:
     @property
     def recorded(self) -> Tensor:
         """(m,) int64, the samples that this process has recorded in the open epoch so far."""
-        return self._log.indices
+        silent = self._log.silent
+        return self._log.indices if silent is None else torch.cat([self._log.indices, silent])
 
     @property
     def batches_recorded(self) -> int:
@@ -159,7 +162,7 @@ class PruningState:
         if self._upcoming is None:
             generator = stream(self.seed, "select", self.epoch)
             used, cut = sum(self._selected), self.epochs_asked - self.num_epochs
-            epoch = Epoch(self.epoch, self._total(), self.scores, self._counts, generator, used, cut)
+            epoch = Epoch(self.epoch, self._total(), self.scores, self.counts, generator, used, cut)
             drawn = epoch.everything() if self.past else self.pruner.select(epoch)
             if self._arrange is not None and len(drawn):
                 drawn = self._arrange(drawn, stream(self.seed, "arrange", self.epoch))
@@ -191,6 +194,16 @@ class PruningState:
         check_batch(indices, loss, signal, self.scorer)
         self._log.append(indices, loss, signal)
 
+    def record_silent(self, indices: Tensor) -> None:
+        """Note samples, (k,) int64, that were trained on and gave no loss: they keep the scores they have.
+
+        Raises RuntimeError outside an epoch.
+        """
+        if self._selection is None:
+            raise RuntimeError("record_silent is for an open epoch: call begin_epoch first")
+        if indices.numel():
+            self._log.append_silent(indices)
+
     def end_epoch(self) -> Visits:
         """Score the open epoch and close it; returns what all processes observed in it.
 
@@ -208,6 +221,9 @@ class PruningState:
             generator = stream(self.seed, "score", self.epoch)
             self.scorer.update(self._scores, self._counts, visits, generator)
             self._counts += visited
+        if visits.silent is not None:
+            self._silent = torch.zeros_like(self._counts) if self._silent is None else self._silent
+            self._silent[visits.silent] += 1
         if bad:
             self.nonfinite += bad
             warnings.warn(f"epoch {self.epoch}: {bad} losses were not finite and were skipped", stacklevel=2)
@@ -232,6 +248,7 @@ class PruningState:
                 "losses": merged.losses,
                 "batches_per_process": merged.batches_per_process,
                 "signals": merged.signals,
+                "silent": merged.silent,
             }
         return {
             "num_samples": self.num_samples,
@@ -239,6 +256,7 @@ class PruningState:
             "scorer": type(self.scorer).__name__,
             "seed": self.seed,
             "partial": self.partial,
+            "silent": None if self._silent is None else self._silent.clone(),
             "epoch": self.epoch,
             "scores": self._scores.clone(),
             "counts": self._counts.clone(),
@@ -268,6 +286,7 @@ class PruningState:
             log.load(Visits(**state["visits"]), *process_rank())
         self.seed, self.partial, self.epoch = state["seed"], state["partial"], state["epoch"]
         self._scores, self._counts = state["scores"].clone(), state["counts"].clone()
+        self._silent = None if state["silent"] is None else state["silent"].clone()
         self._selected, self._log = list(state["selected"]), log
         self._selection, self._upcoming = selection, None
         self.steps_made, self.nonfinite = state["steps_made"], state["nonfinite"]

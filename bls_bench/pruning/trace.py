@@ -32,9 +32,9 @@ class Trace:
         return len(self._kept)
 
     def note(self, visits: Visits, scores: Tensor) -> None:
-        """Take in a finished epoch: whom it visited, and the scores (N,) after it."""
+        """Take in a finished epoch: whom it trained on, and the scores (N,) after it."""
         kept = np.zeros(self.num_samples, dtype=bool)
-        kept[visits.indices.numpy()] = True
+        kept[visits.trained.numpy()] = True
         self._kept.append(torch.from_numpy(np.packbits(kept)))
         self._scores.append(scores.clamp(-LARGEST, LARGEST).half())
 

@@ -22,6 +22,7 @@ class Visits:
     batches_per_process: how many of the n batches each process made.
     signals: (M,) float32, what the scorer asked of the task for each sample; None where it asks nothing. Of
     a scorer that is `wide`, (M, C).
+    silent: (K,) int64, the samples that were trained on and gave no loss; None where there are none.
     """
 
     indices: Tensor
@@ -30,6 +31,12 @@ class Visits:
     losses: Tensor | None
     batches_per_process: list[int]
     signals: Tensor | None = None
+    silent: Tensor | None = None
+
+    @property
+    def trained(self) -> Tensor:
+        """(M + K,) int64, all samples that were trained on, with a loss or without."""
+        return self.indices if self.silent is None else torch.cat([self.indices, self.silent])
 
     def per_sample(self, batch_values: Tensor) -> Tensor:
         """Repeat one value a batch, (n,), for every sample of the batch, (M,)."""
@@ -65,6 +72,7 @@ class VisitLog:
     _sizes: list[int] = field(default_factory=list)
     _packed: int = 0
     _in_order: bool = True
+    _silent: list[Tensor] = field(default_factory=list)
 
     @property
     def batches(self) -> int:
@@ -80,6 +88,10 @@ class VisitLog:
         self._recent.append((indices, loss) if signal is None else (indices, loss, signal.detach()))
         if len(self._recent) >= PACK:
             self._pack()
+
+    def append_silent(self, indices: Tensor) -> None:
+        """Take (k,) int64 samples that were trained on and gave no loss."""
+        self._silent.append(indices)
 
     def _begin(self, loss: Tensor) -> None:
         """Note the kind of the first losses; those that a checkpoint brought back follow them."""
@@ -113,6 +125,11 @@ class VisitLog:
             return self.given[: self._packed]
         return torch.cat([indices for indices, *_ in self._packs])
 
+    @property
+    def silent(self) -> Tensor | None:
+        """(k,) int64, the samples so far that gave no loss; None where there are none."""
+        return torch.cat(self._silent) if self._silent else None
+
     def visits(self) -> Visits:
         """Put the epoch together, on the CPU: the one moment at which the device is waited for.
 
@@ -120,7 +137,7 @@ class VisitLog:
         """
         indices, sizes = self.indices, torch.tensor(self._sizes, dtype=torch.int64)
         if self.kind is None:
-            return Visits(indices, sizes, torch.zeros(0), None, [0])
+            return Visits(indices, sizes, torch.zeros(0), None, [0], silent=self.silent)
         if len(self._packs) > 1:
             _, *columns = zip(*self._packs, strict=True)
             self._packs = [(indices, *map(torch.cat, columns))]
@@ -128,8 +145,9 @@ class VisitLog:
         losses = losses.float()
         signal = signals[0].float() if signals else None
         if self.kind[0] == 0:
-            return Visits(indices, sizes, losses, None, [len(sizes)], signal)
-        return Visits(indices, sizes, segment_means(losses, sizes), losses, [len(sizes)], signal)
+            return Visits(indices, sizes, losses, None, [len(sizes)], signal, self.silent)
+        means = segment_means(losses, sizes)
+        return Visits(indices, sizes, means, losses, [len(sizes)], signal, self.silent)
 
     def load(self, visits: Visits, rank: int, world_size: int) -> None:
         """Take back the batches that process `rank` had made of an interrupted epoch.
@@ -139,6 +157,9 @@ class VisitLog:
         saved = len(visits.batches_per_process)
         if saved != world_size:
             raise ValueError(f"the saved epoch was open on {saved} processes, this run has {world_size}")
+        if visits.silent is not None:
+            own_silent = visits.silent[torch.isin(visits.silent, self.given)]
+            self._silent = [own_silent] if len(own_silent) else []
         sizes = visits.batch_sizes.tolist()
         if not sizes:
             return

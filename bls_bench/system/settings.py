@@ -12,11 +12,14 @@ class Part:
 
     version: of what it computes. Raised whenever the numbers of the same settings change, so that no record
     made before passes for one made after.
+    silent_version: the same for runs whose samples may go without a loss (`Task.partial`), where only their
+    numbers change.
     requires: packages beyond the core's that it imports once it is used; extra: what brings them, as in
     `pip install 'bls_bench[extra]'`.
     """
 
     version: ClassVar[int] = 1
+    silent_version: ClassVar[int] = 1
     requires: ClassVar[tuple[str, ...]] = ()
     extra: ClassVar[str] = ""
 

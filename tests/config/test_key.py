@@ -10,6 +10,7 @@ from bls_bench.config.compose import CONF_DIR
 from bls_bench.config.key import key_of
 from bls_bench.config.schema import Trainer
 from bls_bench.pruning.pruners.infobatch import InfoBatchPruner
+from bls_bench.pruning.pruners.repb import RePBPruner
 from bls_bench.pruning.pruners.seta import SeTaPruner
 from bls_bench.system.settings import Part, added, folder, unkeyed, versioned
 from tests.helpers import make_config
@@ -26,6 +27,16 @@ PINNED = {
     ("pruner=static_el2n", "model=resnet20", "seed=7"): "d6ed5bc5c3a6",
     ("dataset=cifar10", "dataset.root=/somewhere/cifar", "scorer=bls", "pruner=repb"): "67e8d342cc69",
 }
+
+
+def test_a_version_of_runs_whose_samples_may_have_no_loss_counts_there_alone(monkeypatch):
+    labelled = ("task=semisupervised", "pruner=repb", "task.prune=labelled", "trainer.batch_size=16")
+    unlabelled = ("task=semisupervised", "pruner=repb")
+    before = [make_config(*overrides).key for overrides in (labelled, unlabelled)]
+    monkeypatch.setattr(RePBPruner, "silent_version", RePBPruner.silent_version + 1)
+    after = [make_config(*overrides).key for overrides in (labelled, unlabelled)]
+    assert after[0] == before[0]
+    assert after[1] != before[1]
 
 
 @pytest.mark.parametrize("overrides", PINNED, ids=" ".join)

@@ -253,7 +253,8 @@ class TestMaskedLosses:
             total.backward()
             torch.testing.assert_close(x.grad, losses * mask / len(losses))
         assert handler.epoch == 1
-        assert torch.equal(handler.state.counts == 1, sure)
+        assert torch.equal(handler.state.counts, torch.ones(N, dtype=torch.int32))
+        assert torch.equal(~handler.scores.isnan(), sure) or not handler.state.scorer.per_sample
         if handler.state.scorer.per_sample:
             expect(handler.scores, planted(N), [sure.nonzero().squeeze(1)])
 
@@ -268,6 +269,24 @@ class TestMaskedLosses:
         resumed.load_state_dict(handler.state_dict())
         assert torch.equal(resumed.scores.isnan(), ~sure)
         assert list(resumed.sampler) == list(handler.sampler)
+
+    @pytest.mark.parametrize("behind", [1, 4])
+    def test_a_resume_goes_on_after_masked_samples_too(self, behind):
+        def batches(handler, stop=None):
+            seen = []
+            for indices, losses in loader_of(handler):
+                if len(seen) == stop:
+                    break
+                seen.append(indices.tolist())
+                handler.update(losses, mask=losses > 0.3)
+            return seen
+
+        whole, stopped, resumed = (InfoBatch(Planted(N), 3) for _ in range(3))
+        first = batches(stopped, behind)
+        resumed.load_state_dict(stopped.state_dict())
+        assert resumed.progress == stopped.progress
+        assert first + batches(resumed) == batches(whole)
+        assert torch.equal(resumed.scores.nan_to_num(-1), whole.scores.nan_to_num(-1))
 
     def test_a_mask_that_leaves_nothing(self):
         handler = InfoBatch(Planted(N), 3)

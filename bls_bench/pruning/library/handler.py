@@ -176,21 +176,23 @@ class Handler(Dataset):
         if mask is not None:
             chosen = checked_mask(mask, count)
             loss = checked(loss, count, type(self).__name__, True).where(mask, 0.0)
-            kept, samples = loss.detach()[mask], samples[chosen]
+            kept, samples, silent = loss.detach()[mask], samples[chosen], samples[~chosen]
             kept = kept if per_sample or len(kept) == 0 else kept.mean()
             loss = loss if per_sample else loss.mean()
         else:
             loss = checked(loss, count, type(self).__name__, per_sample)
-            kept = loss.detach().clone()  # a copy: CUDA graphs overwrite their outputs
+            kept, silent = loss.detach().clone(), None  # a copy: CUDA graphs overwrite their outputs
         if state.selection is None:
             state.begin_epoch()
         if samples.numel():
             state.record(samples, kept)
+        if silent is not None:
+            state.record_silent(silent)
         # From now on BLS's start value is no score of a sample that never counted.
         state.partial = state.partial or mask is not None
         self._device = kept.device
         state.steps_made += 1
-        running.settle(samples, count)
+        running.settle(hand.indices, count)
         total = hand.weighted(loss)
         if running.complete:
             self.end_epoch()

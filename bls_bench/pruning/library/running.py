@@ -170,7 +170,7 @@ class Running:
             self._left[earlier] = False
 
     def settle(self, indices: Tensor, count: int) -> None:
-        """Note that `count` more samples are settled, `indices` (b,) being those with a loss."""
+        """Note that `count` more samples are settled, `indices` (b,) being those that were trained on."""
         self.touched = True
         self.settled += count
         if self.named:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bls_bench.pruning.pruner import Epoch
 from bls_bench.pruning.rate import RatedPruner, dropped, spread
@@ -24,6 +24,7 @@ class RePBPruner(RatedPruner):
 
     prune_ratio: rho, the probability that a sample below its window's mean is dropped, in [0, 1).
     window: W, how many consecutive batches share one mean; a short last window is used as it is.
+        A sample that was trained on and gave no loss is in no window, and stays.
     resample: samples that sat an epoch out come back with probability 1 - rho; off, they never do.
     window_pruning: off, all samples of an epoch are compared with the mean over the whole epoch.
     rescale: cumulative temporal rescaling (CTR), w_i = e / N_i.
@@ -33,6 +34,7 @@ class RePBPruner(RatedPruner):
     `most`, the samples that would stay are dropped at random as well. The weights follow as ever.
     """
 
+    silent_version: ClassVar[int] = 2
     window: int = 1
     resample: bool = True
     window_pruning: bool = True
@@ -51,6 +53,8 @@ class RePBPruner(RatedPruner):
 
     def observe(self, visits: Visits, scores: Tensor) -> None:
         self._verdict = torch.full(scores.shape, ABSENT, dtype=torch.uint8)
+        if visits.silent is not None:
+            self._verdict[visits.silent] = STAYS
         if len(visits.indices) == 0:
             return
         visited = scores.index_select(0, visits.indices)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bls_bench.pruning.pruner import Epoch, check_fraction
 from bls_bench.pruning.pruners.importance import inclusion, kept_share
-from bls_bench.pruning.pruners.repb import RePBPruner
+from bls_bench.pruning.pruners.repb import ABSENT, RePBPruner
 from bls_bench.pruning.saved import are_samples, column
 from bls_bench.pruning.selection import systematic
 from bls_bench.pruning.visits import Visits
@@ -49,18 +49,29 @@ class RePBImportancePruner(RePBPruner):
 
     def _sent_to_target(self, epoch: Epoch, share: float) -> tuple[Tensor, float]:
         assert self._last is not None
-        rho, seen = share, len(self._last[0])
-        if not self.resample:  # all are left out that are absent already
-            rho = max(1 - (1 - rho) * epoch.num_samples / max(seen, 1), 0.0)
+        seen, silent = len(self._last[0]), int(self._silent().count_nonzero())
+        if self.resample:
+            rho = min(share * (epoch.num_samples / max(epoch.num_samples - silent, 1)), self.most)
+        else:  # all are left out that are absent already
+            rho = max(1 - ((1 - share) * epoch.num_samples - silent) / max(seen, 1), 0.0)
         return self._drawn(epoch, rho), rho
+
+    def _silent(self) -> Tensor:
+        """Say who was trained on and gave no loss in the last epoch, (N,) bool."""
+        assert self._last is not None
+        assert self._verdict is not None
+        silent = self._verdict != ABSENT
+        silent[self._last[0]] = False
+        return silent
 
     def _drawn(self, epoch: Epoch, rho: float) -> Tensor:
         assert self._last is not None
-        seen, scores, sizes = self._last
-        pool = epoch.num_samples if self.resample else len(seen)
+        (seen, scores, sizes), silent = self._last, self._silent()
+        pool = epoch.num_samples - int(silent.count_nonzero()) if self.resample else len(seen)
         stay = kept_share(rho, pool)
         chances = torch.full((epoch.num_samples,), stay if self.resample else 0.0, dtype=torch.float64)
         chances[seen] = inclusion(scores, sizes, stay, self.smoothing)
+        chances[silent] = 1.0
         return systematic(chances, epoch.generator)
 
     def state_dict(self) -> dict[str, Any]:

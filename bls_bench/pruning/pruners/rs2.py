@@ -19,6 +19,7 @@ class RS2Pruner(RatedPruner):
     """
 
     scores: ClassVar[bool] = False
+    silent_version: ClassVar[int] = 2
 
     def draw(self, epoch: Epoch, share: float | None) -> Selection:
         share = self.prune_ratio if share is None else share

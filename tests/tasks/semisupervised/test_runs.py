@@ -50,7 +50,7 @@ def test_a_score_is_given_where_a_loss_was_and_nowhere_else(scorer):
     scores = engine.state.scores.clone()
     torch.testing.assert_close(scores, expected, equal_nan=True)
     assert 0 < int(scored.sum()) < 100
-    assert torch.equal(engine.state.counts > 0, scored)
+    assert torch.equal(engine.state.counts, torch.ones(100, dtype=torch.int32))  # unsure ones too
     assert line["trained"] == line["kept"] == 100
     # In the next epoch who is unsure keeps the score that it had.
     _, seen = an_epoch_of(engine)
@@ -65,6 +65,14 @@ def test_without_a_single_sure_sample_nothing_is_scored(pruner, tmp_path):
     assert [line["loss_confident"] for line in lines] == [0, 0, 0]
     assert result["loss_last"] == 0
     assert all(line["score_loss_spearman"] is None for line in lines)
+
+
+@pytest.mark.parametrize("threshold", [0.25, 1])
+def test_repb_weighs_by_who_was_trained_on_not_by_who_was_sure(threshold, tmp_path):
+    settings = ("pruner=repb", "pruner.prune_ratio=0", f"task.threshold={threshold}")
+    _, lines, _ = train(tmp_path, *TINY, *settings)
+    assert [line["kept"] for line in lines] == [100] * len(lines)
+    assert {line["weight_sum"] for line in lines} == {1}
 
 
 def test_a_model_that_diverges_ends_the_run(tmp_path):
