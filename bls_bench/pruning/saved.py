@@ -76,7 +76,10 @@ def _selection(selection: Any, samples: int) -> bool:
 def _visits(visits: Any, samples: int, scorer: Scorer) -> bool:
     if not isinstance(visits, dict) or visits.keys() != VISITS or not are_samples(visits["indices"], samples):
         return False
-    if visits["silent"] is not None and not are_samples(visits["silent"], samples):
+    silent = visits["silent"]
+    if silent is not None and not (
+        are_samples(silent, samples) and are_samples(torch.cat([visits["indices"], silent]), samples)
+    ):
         return False
     sizes, counts, visited = visits["batch_sizes"], visits["batches_per_process"], len(visits["indices"])
     if not (isinstance(sizes, torch.Tensor) and column(sizes, sizes.numel(), torch.int64)):

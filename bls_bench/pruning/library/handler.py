@@ -298,6 +298,9 @@ class Handler(Dataset):
         if self._running is not None and self._running.touched:
             self.end_epoch()
         self._running = self._drawn()
+        if self.state.selection is not None and len(self._running.part) == 0:  # saved with all of it behind
+            self.end_epoch()
+            self._running = self._drawn()
         return self._running
 
     def _length(self) -> int:
