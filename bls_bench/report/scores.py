@@ -83,9 +83,21 @@ def markdown(grid: Grid, measured: Measured) -> str:
     parts = [
         "# When scores matter",
         "Points of balanced accuracy over random scores under the same pruner at the same pruned %, with the "
-        "95% interval of the paired differences. Per-sample losses are the ceiling of what a score of losses "
-        "can give. Bold: the interval does not hold 0. In brackets: the share of the per-sample effect, "
-        f"where that is above 0. `{command}`",
+        "95% interval of the paired differences, not corrected for how many there are. Bold: the interval "
+        "does not hold 0. In brackets: the share of what the losses of the samples gain, where that is above "
+        "0; it is a measure and no ceiling, since weights and noise can make another score better. "
+        f"`{command}`",
+        "Columns that name no data are scikit-learn's digits, and CIFAR-10 is `cifar10-jpeg`; "
+        "[the settings](../../bls_bench/experiments/scores_matter.yaml) have sizes, networks and epochs. "
+        "Where a method weighs losses (InfoBatch, RePB, importance sampling), the losses of the samples are set "
+        "beside random scores with weights for each sample, and all others beside random scores with batch "
+        "losses. Where InfoBatch leaves out 70% its choice does not depend on the scores: its rows of batch "
+        "losses then show differences of 0. [Kalman](../../docs/methods/kalman.md) and "
+        "[Kalman with classes](../../docs/methods/kalman_classes.md) have constants that were chosen on some "
+        "of these settings, which their pages name. The scores: "
+        "[BLS](../../docs/methods/bls.md), [centred](../../docs/methods/bls_centered.md), "
+        "[residual](../../docs/methods/residual.md), [stale](../../docs/methods/stale.md), "
+        "[rarity](../../docs/methods/rarity.md).",
         f"![effect over random scores](../figures/{grid.stem}.png)",
     ]
     for (model, pruner, rate), found in blocks(grid).items():
@@ -114,7 +126,7 @@ def finding(grid: Grid, measured: Measured) -> str:
             return (
                 f"Points of balanced accuracy over random scores, {grid.label('settings', cell.setting)}, "
                 f"{grid.label('pruners', PRUNER)}, {RATE}% pruned, {grid.label('models', cell.model)}: "
-                f"{', '.join(told)}."
+                f"{', '.join(told)}. The Kalman filter's constants were chosen on this setting."
             )
     return ""
 

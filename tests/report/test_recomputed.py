@@ -201,7 +201,7 @@ FINDINGS = (
         for scorer in ("per_sample", "kalman", "bls7")
     }
     | {
-        f"photographs, {setting}, {pruner}, {scorer}": (
+        f"small CNN, {setting}, {pruner}, {scorer}": (
             2,
             lambda setting=setting, pruner=pruner, scorer=scorer: beside_random(
                 setting, scorer, pruner=pruner, model="cnn"
@@ -215,6 +215,10 @@ FINDINGS = (
             ),
             ("cifar_noise", "selective_backprop", ("per_sample", "kalman", "bls7")),
             ("cifar_tail", "seta", ("per_sample", "bls7")),
+            ("cifar_tail", "infobatch", ("bls7",)),
+            ("tail50", "selective_backprop", ("kalman", "kalman_classes")),
+            ("duplicates", "selective_backprop", ("kalman_classes",)),
+            ("cluster", "selective_backprop", ("kalman_classes",)),
         )
         for scorer in scorers
     }
@@ -223,11 +227,35 @@ FINDINGS = (
         for pruner in ("seta", "infobatch", "repb", "importance")
     }
     | {
+        f"tail, {pruner}, {scorer}, {rate}% pruned": (
+            2,
+            lambda cell=(scorer, pruner, rate): beside_random(
+                "tail50", cell[0], pruner=cell[1], rate=cell[2]
+            ),
+        )
+        for scorer, pruner, rate in (
+            ("bls7", "seta", "70"),
+            ("bls7", "importance", "70"),
+            ("bls9", "selective_backprop", "90"),
+        )
+    }
+    | {
+        f"wrong labels, {pruner}": (
+            2,
+            lambda pruner=pruner: tuple(
+                scored("noise", scorer, pruner=pruner) for scorer in ("per_sample", "random_per_sample")
+            ),
+        )
+        for pruner in ("importance", "seta", "infobatch")
+    }
+    | {
         f"{setting} {scorer}": (2, lambda setting=setting, scorer=scorer: beside_random(setting, scorer))
         for setting, scorers in (
-            ("tail50", ("per_sample", "kalman", "kalman_classes", "bls7", "stale", "rarity")),
+            ("tail50", ("per_sample", "kalman", "kalman_classes", "bls7", "bls9", "stale", "rarity")),
             ("duplicates", ("per_sample", "kalman", "kalman_classes", "bls7", "stale", "rarity")),
-            ("cluster", ("per_sample", "kalman", "kalman_classes", "bls5")),
+            ("cluster", ("per_sample", "kalman", "kalman_classes", "bls7")),
+            ("tail10", ("kalman",)),
+            ("noise", ("per_sample",)),
         )
         for scorer in scorers
     }
