@@ -41,11 +41,13 @@ class DataLoader(loader.DataLoader):
             )
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        gradients, device, length = GradientState(), PartialState().device, loader.sized(self)
+        gradients, device, length = GradientState(), PartialState().device, None
         self.end_of_dataloader = False
         gradients._add_dataloader(self)
         try:
             for number, batch in enumerate(super().__iter__(), 1):
+                # Known with the first batch: before, the epoch that a `break` left may still be open.
+                length = loader.sized(self) if number == 1 else length
                 self.end_of_dataloader = number == length
                 yield send_to_device(batch, device, non_blocking=self.pin_memory)
         finally:

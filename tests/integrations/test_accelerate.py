@@ -5,7 +5,7 @@ import torch
 from torch.utils.data import TensorDataset
 
 import bls_bench
-from bls_bench import InfoBatch
+from bls_bench import InfoBatch, RandomPruning
 from tests.library.helpers import Planted, expect, planted
 
 accelerate = pytest.importorskip("accelerate")
@@ -99,3 +99,20 @@ def test_a_loader_of_ours_that_prepare_wraps_is_refused_at_the_first_update(acce
 def test_a_loader_without_a_handler_is_refused():
     with pytest.raises(ValueError, match="to evaluate, prepare torch's DataLoader"):
         integration.DataLoader(Planted(20), batch_size=4)
+
+
+@pytest.mark.parametrize("left", [0, 1, 2])
+def test_the_last_batch_is_known_after_a_break_too(accelerator, left):
+    """The epoch that was left was longer than the next one, or shorter."""
+    handler = RandomPruning(Planted(N), 6, seed=left)
+    loader = accelerator.prepare(loader_of(handler))
+    for epoch in range(5):
+        handler.state.pruner.prune_ratio = (0.2, 0.7, 0.4, 0.1, 0.6)[epoch]
+        last = []
+        for number, (_, losses) in enumerate(loader):
+            if epoch == left and number == 1:
+                break
+            last.append(loader.end_of_dataloader)
+            handler.update(losses)
+        if epoch != left:
+            assert last == [False] * (len(last) - 1) + [True]
