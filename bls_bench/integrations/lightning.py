@@ -33,6 +33,9 @@ class PruningCallback(pl.Callback):
                 f"PruningCallback takes a handler such as InfoBatch, got {type(handler).__name__}"
             )
         self.handler = handler
+        # The batches of the Trainer's epoch, and those between validations: as of its last batch, as loaded.
+        self._lengths: list[Any] | None = None
+        self._loaded: list[Any] | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Raise ValueError if the Trainer's run is not as long as the handler's."""
@@ -52,16 +55,33 @@ class PruningCallback(pl.Callback):
                 f"...) as train_dataloaders, got {found}"
             )
 
+        # The handler's epoch ends with the last loss, the Trainer's later. A checkpoint from between the two
+        # counts the batches of the epoch that is over, which the Trainer would hold against the next one's.
+        loop = trainer.fit_loop
+        if self._loaded is not None and self.handler.state.selection is None and loop.epoch_loop.restarting:
+            if loop.epoch_loop.restarted_on_train_batch_end:
+                progress = loop.epoch_loop.batch_progress.current
+                progress.completed = max(progress.completed, int(loop.max_batches))
+            else:  # from the validation at its end, after which the next epoch's lengths are taken
+                loop.max_batches, trainer.val_check_batch = self._loaded
+        self._loaded = None
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        self._lengths = [trainer.fit_loop.max_batches, trainer.val_check_batch]
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # After limit_train_batches, or a last batch without a loss. One that stops half way goes on there.
         if trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
             self.handler.end_epoch()
 
     def state_dict(self) -> dict[str, Any]:
-        return self.handler.state_dict()
+        return {**self.handler.state_dict(), "lengths": self._lengths}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.handler.load_state_dict(state_dict)
+        self._loaded = self._lengths = state_dict.get("lengths")
 
     def _check_length(self, trainer: Any) -> None:
         if trainer.fast_dev_run:  # which makes a batch or two

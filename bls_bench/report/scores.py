@@ -89,9 +89,9 @@ def markdown(grid: Grid, measured: Measured) -> str:
         f"`{command}`",
         "Columns that name no data are scikit-learn's digits, and CIFAR-10 is `cifar10-jpeg`; "
         "[the settings](../../bls_bench/experiments/scores_matter.yaml) have sizes, networks and epochs. "
-        "Where a method weighs losses (InfoBatch, RePB, importance sampling), the losses of the samples are set "
-        "beside random scores with weights for each sample, and all others beside random scores with batch "
-        "losses. Where InfoBatch leaves out 70% its choice does not depend on the scores: its rows of batch "
+        "Where a method weighs losses (InfoBatch, RePB, importance sampling), the losses of the samples are "
+        "set beside random scores with weights for each sample, and all others beside random scores with "
+        "batch losses. Where InfoBatch leaves out 70% its choice does not depend on the scores: its rows of batch "
         "losses then show differences of 0. [Kalman](../../docs/methods/kalman.md) and "
         "[Kalman with classes](../../docs/methods/kalman_classes.md) have constants that were chosen on some "
         "of these settings, which their pages name. The scores: "

@@ -1,5 +1,6 @@
 """PruningCallback: validation each epoch, the right steps, and a resume that equals no interruption."""
 
+import itertools
 import warnings
 
 import pytest
@@ -101,6 +102,50 @@ def test_a_run_resumed_in_mid_epoch_equals_the_uninterrupted_one(name, accumulat
             assert torch.equal(value, resumed.model.state_dict()[name_]), (step, name_)
         assert torch.equal(resumed.handler.scores.nan_to_num(-1), handler.scores.nan_to_num(-1))
         assert resumed.handler.pruned_percent == handler.pruned_percent
+
+
+@pytest.mark.parametrize("name", MAKE)
+def test_a_run_resumed_after_any_step_equals_the_uninterrupted_one(name, tmp_path):
+    """At the end of an epoch as well, whether the next one is longer or shorter."""
+    saving = pl.callbacks.ModelCheckpoint(tmp_path, every_n_train_steps=1, save_top_k=-1, filename="{step}")
+    whole, trainer = fit(MAKE[name], tmp_path, extra=[saving])
+    lengths = [sum(epoch == e for e, *_ in whole.seen) for epoch in range(EPOCHS)]
+    ends = {sum(lengths[: epoch + 1]) for epoch in range(EPOCHS - 1)}
+    assert any(after > before for before, after in itertools.pairwise(lengths))
+    for step in sorted(ends | {end + 1 for end in ends} | {end - 1 for end in ends}):
+        resumed, again = fit(MAKE[name], tmp_path, tmp_path / f"step={step}.ckpt")
+        assert again.global_step == trainer.global_step, step
+        assert resumed.seen == whole.seen[step:], step
+        equal(resumed, whole)
+
+
+@pytest.mark.parametrize(
+    "kwargs",
+    [{}, {"val_check_interval": 0.5}, {"check_val_every_n_epoch": 2}],
+    ids=["each", "half", "second"],
+)
+@pytest.mark.parametrize("name", MAKE)
+def test_a_run_resumed_from_a_validation_equals_the_uninterrupted_one(name, kwargs, tmp_path):
+    saving = pl.callbacks.ModelCheckpoint(
+        tmp_path, monitor="val", save_top_k=-1, filename="{step}", save_on_train_epoch_end=False
+    )
+    whole, trainer = fit(MAKE[name], tmp_path, extra=[saving], **kwargs)
+    checkpoints = sorted(tmp_path.glob("step=*.ckpt"), key=lambda file: int(file.stem[5:]))
+    assert len(checkpoints) >= EPOCHS // 2
+    for file in checkpoints[:-1]:
+        resumed, again = fit(MAKE[name], tmp_path, file, **kwargs)
+        assert again.global_step == trainer.global_step, file.stem
+        assert resumed.seen == whole.seen[int(file.stem[5:]) :], file.stem
+        equal(resumed, whole)
+
+
+def equal(resumed, whole):
+    """Assert that two runs have ended alike."""
+    assert resumed.handler.epoch == whole.handler.epoch == EPOCHS
+    assert resumed.handler.pruned_percent == whole.handler.pruned_percent
+    assert torch.equal(resumed.handler.scores.nan_to_num(-1), whole.handler.scores.nan_to_num(-1))
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, resumed.model.state_dict()[name]), name
 
 
 def test_early_stopping_sees_every_epoch(tmp_path):
