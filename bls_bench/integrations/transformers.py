@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
 
+from bls_bench.integrations.cross_entropy import cross_entropies, in_place_of
 from bls_bench.pruning.library.buckets import LengthBuckets
 from bls_bench.pruning.library.handler import Handler
 from bls_bench.pruning.library.loader import DataLoader
@@ -38,17 +38,19 @@ else:
 
 FILE = "pruning.pt"  # in each checkpoint's folder
 KEY = "batch_indices"  # in each training batch
+CAUSAL = frozenset(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
 
 
 class PrunedTrainer(Base):
     """Makes a Trainer prune: class MyTrainer(PrunedTrainer, Trainer), with train_dataset=InfoBatch(data, 3).
 
     The loss is the model's own, or what `compute_loss_func` returns; where the handler needs that of each
-    sample and gets a mean, `sample_losses` says what it is. Each epoch has its own number of steps, its last
-    gradients are not carried into the next, and learning rates that come from the Trainer's schedules follow
-    the handler's progress, so that they end where they should. Checkpoints hold the handler's state; a run
-    resumed in mid-epoch gets what was left of that epoch. `train_sampling_strategy="group_by_length"` makes
-    batches of like lengths. Start several GPUs with torchrun.
+    sample and gets a mean, `sample_losses` says what it is, and a batch whose mean is another is refused.
+    Each epoch has its own number of steps, its last gradients are not carried into the next, and learning
+    rates that come from the Trainer's schedules follow the handler's progress, so that they end where they
+    should. Checkpoints hold the handler's state; a run resumed in mid-epoch gets what was left of that epoch.
+    `train_sampling_strategy="group_by_length"` makes batches of like lengths. Start several GPUs with
+    torchrun.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -69,18 +71,10 @@ class PrunedTrainer(Base):
         """Return the (b,) cross-entropies of a model's logits, (b, c) or (b, t, c); override for others.
 
         Of tokens the mean of each sample counts, without those labelled -100; a causal model predicts the
-        next one.
+        next one. Their mean has to be the loss that the model or the Trainer gives of the batch. An override
+        is taken at its word.
         """
-        logits = (outputs["logits"] if isinstance(outputs, dict) else outputs[1]).float()
-        name = type(self.accelerator.unwrap_model(self.model)).__name__
-        if logits.ndim == 3 and name in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values():
-            logits, labels = logits[:, :-1], labels[:, 1:]
-        smoothing = self.args.label_smoothing_factor
-        losses = F.cross_entropy(logits.movedim(-1, 1), labels, reduction="none", label_smoothing=smoothing)
-        if losses.ndim == 1:
-            return losses
-        counts = (labels != -100).flatten(1)
-        return losses.flatten(1).sum(1) / counts.sum(1).clamp(min=1)
+        return cross_entropies(self, outputs, labels, CAUSAL).losses
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -96,7 +90,10 @@ class PrunedTrainer(Base):
                     "the handler needs the loss of each sample and the batch has no labels: let "
                     "compute_loss_func return losses of shape (b,), or wrap the handler in BLS"
                 )
-            loss = self.sample_losses(outputs, labels)
+            if type(self).sample_losses is PrunedTrainer.sample_losses:
+                loss = in_place_of(loss, cross_entropies(self, outputs, labels, CAUSAL), self)
+            else:
+                loss = self.sample_losses(outputs, labels)
         loss = self.handler.update(loss, indices=batch.indices)
         return (loss, outputs) if return_outputs else loss
 
