@@ -69,3 +69,15 @@ def test_cards_tell_what_the_tables_say(name):
     told = NUMBERS.findall(line)
     assert told
     assert [text for text in told if text not in known] == []
+
+
+def test_costs_are_those_of_the_page_that_they_link_to():
+    page = (ROOT / "docs" / "performance.md").read_text()
+    told = [
+        (name, cost)
+        for name, text in CARDS.items()
+        for line in re.findall(r"^\*\*Cost:.*on 2 cores of an AMD EPYC.*", text, re.M)
+        for cost in re.findall(r"(\d[\d.]*) ms", line)
+    ]
+    assert len(told) > 10
+    assert [one for one in told if f"| {one[1]} |" not in page] == []
