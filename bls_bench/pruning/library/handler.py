@@ -191,8 +191,7 @@ class Handler(Dataset):
         # From now on BLS's start value is no score of a sample that never counted.
         state.partial = state.partial or mask is not None
         self._device = kept.device
-        state.steps_made += 1
-        running.settle(hand.indices, count)
+        state.steps_made += running.settle(hand.indices)
         total = hand.weighted(loss)
         if running.complete:
             self.end_epoch()
@@ -211,8 +210,7 @@ class Handler(Dataset):
             return
         if self.state.selection is None:
             self.state.begin_epoch()
-        self.state.steps_made += 1
-        running.settle(torch.zeros(0, dtype=torch.int64), running.read - running.settled)
+        self.state.steps_made += running.settle_rest()
         if running.complete:
             self.end_epoch()
 
