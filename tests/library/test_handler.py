@@ -71,6 +71,17 @@ class TestUpdate:
             assert means.update(a.mean()) == vectors.update(b)
         assert means.epoch == vectors.epoch == 1
 
+    def test_random_pruning_scores_what_it_trained_on(self):
+        """The score is the last batch loss, NaN for a sample that was in no batch yet."""
+        handler, expected = RandomPruning(Planted(N), 5), torch.full((N,), torch.nan)
+        for _ in range(3):
+            for indices, losses in loader_of(handler):
+                handler.update(losses.mean())
+                expected[indices] = losses.mean()
+            assert torch.equal(handler.scores.isnan(), expected.isnan())
+            assert torch.equal(handler.scores.nan_to_num(), expected.nan_to_num())
+        assert expected.isnan().any()
+
     def test_weighted_keeps_nothing(self):
         handler, loader = weighted_handler()
         before = handler.scores.clone()

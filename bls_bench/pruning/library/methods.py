@@ -145,7 +145,9 @@ class RandomPruning(Handler):
         **run: Unpack[Run],
     ) -> None:
         pruner = RandomPruner(prune_ratio=prune_ratio, target=target)
-        super().__init__(dataset, num_epochs, pruner, BatchLossScore(alpha=0), seed, **run)
+        # At alpha 0 this is the last batch loss for any start value; with this one, NaN where there is none.
+        scorer = BatchLossScore(alpha=0, init="bias_corrected")
+        super().__init__(dataset, num_epochs, pruner, scorer, seed, **run)
 
 
 class BLS:
