@@ -98,8 +98,8 @@ class Handler(Dataset):
 
     @property
     def scores(self) -> Tensor:
-        """(N,) float32, the scores as of the last finished epoch; NaN for a sample without one."""
-        return self.state.scores
+        """(N,) float32, a copy of the scores as of the last finished epoch; NaN for a sample without one."""
+        return self.state.scores.clone()
 
     @property
     def weights(self) -> Tensor:
