@@ -13,7 +13,7 @@ from bls_bench.pruning.budget import run_length
 from bls_bench.pruning.library.attribution import held, in_hand, is_over, named
 from bls_bench.pruning.library.dataset import fetch, sample_count
 from bls_bench.pruning.library.looking import check_trace, with_trace, write_page
-from bls_bench.pruning.library.refusals import NO_EPOCH, checked, checked_mask
+from bls_bench.pruning.library.refusals import NO_EPOCH, checked, checked_mask, kept_mean
 from bls_bench.pruning.library.running import Running
 from bls_bench.pruning.library.sampler import PruningSampler
 from bls_bench.pruning.pruner import Pruner
@@ -177,11 +177,12 @@ class Handler(Dataset):
             chosen = checked_mask(mask, count)
             loss = checked(loss, count, type(self).__name__, True).where(mask, 0.0)
             kept, samples, silent = loss.detach()[mask], samples[chosen], samples[~chosen]
-            kept = kept if per_sample or len(kept) == 0 else kept.mean()
+            kept = kept if per_sample or len(kept) == 0 else kept_mean(kept)
             loss = loss if per_sample else loss.mean()
         else:
-            loss = checked(loss, count, type(self).__name__, per_sample)
-            kept, silent = loss.detach().clone(), None  # a copy: CUDA graphs overwrite their outputs
+            given, loss = loss, checked(loss, count, type(self).__name__, per_sample)
+            # A copy: CUDA graphs overwrite their outputs.
+            kept, silent = loss.detach().clone() if given.ndim == loss.ndim else kept_mean(given), None
         if state.selection is None:
             state.begin_epoch()
         if samples.numel():

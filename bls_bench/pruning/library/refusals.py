@@ -64,6 +64,11 @@ def checked(loss: Tensor, count: int, name: str, per_sample: bool) -> Tensor:
     return loss if per_sample else loss.mean()
 
 
+def kept_mean(losses: Tensor) -> Tensor:
+    """Return the mean of losses of any shape, detached, in float32 at least: bfloat16 has 3 digits."""
+    return losses.detach().mean(dtype=torch.promote_types(losses.dtype, torch.float32))
+
+
 def _way_out(shape: tuple[int, ...], count: int) -> str:
     """Say how losses of this shape become `count`, if they can."""
     if shape == (count, 1):
