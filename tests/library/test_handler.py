@@ -65,6 +65,14 @@ class TestUpdate:
             assert means.update(a.mean()) == vectors.update(b)
         assert torch.equal(means.scores, vectors.scores)
 
+    @pytest.mark.parametrize("name", ["sampler", "update", "epoch", "state_dict"])
+    def test_bls_without_its_proxy_names_it(self, name):
+        forgotten = BLS(InfoBatch(Planted(N), 5))
+        with pytest.raises(AttributeError, match=rf"has no {name} before its proxy: take BLS\(...\).proxy"):
+            getattr(forgotten, name)
+        assert not hasattr(forgotten, name)
+        assert pickle.loads(pickle.dumps(forgotten)).proxy().epoch == 0
+
     def test_random_pruning_takes_either(self):
         means, vectors = (RandomPruning(Planted(N), 5) for _ in range(2))
         for (_, a), (_, b) in zip(loader_of(means), loader_of(vectors), strict=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TYPE_CHECKING, NoReturn, TypedDict, Unpack
 
 from bls_bench.pruning.library.handler import Handler
 from bls_bench.pruning.pruners.infobatch import InfoBatchPruner
@@ -168,6 +168,10 @@ class BLS:
             raise ValueError("BLS has to wrap the handler before its first epoch")
         self.handler = handler
         self.scorer = BatchLossScore(alpha=alpha, init=init)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """Raise AttributeError: what a handler has, `proxy` returns."""
+        raise AttributeError(f"BLS(...) has no {name} before its proxy: take BLS(...).proxy()")
 
     def proxy(self) -> Handler:
         """Return a handler of the same kind over the same data set; the one wrapped stays as it is."""
