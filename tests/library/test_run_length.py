@@ -77,6 +77,19 @@ def test_a_run_in_steps_resumes():
     assert resumed.pruned_percent == whole.pruned_percent
 
 
+@pytest.mark.parametrize(("samples", "batch_size", "steps"), [(203, 16, 100), (1000, 64, 70), (203, 16, 3)])
+def test_the_documented_loop_makes_just_the_steps(samples, batch_size, steps):
+    train_data, made = InfoBatch(Planted(samples), num_steps=steps, batch_size=batch_size), 0
+    loader = loader_of(train_data, batch_size=batch_size)
+    while train_data.progress < 1:
+        for _, losses in loader:
+            train_data.update(losses)
+            made += 1
+            if train_data.progress >= 1:
+                break
+    assert made == train_data.state.steps_made == steps
+
+
 def test_skipped_batches_are_steps():
     handler = InfoBatch(Planted(N), num_steps=100, batch_size=BATCH)
     for _ in itertools.islice(loader_of(handler), 10):
