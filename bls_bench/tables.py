@@ -9,6 +9,7 @@ from bls_bench.experiments import manifest, spec
 from bls_bench.report import growing, overhead
 from bls_bench.report.output import render_all
 from bls_bench.system.errors import InputError
+from bls_bench.system.folders import usable
 
 
 def main() -> None:
@@ -28,6 +29,7 @@ def main() -> None:
         tables = [spec.load(name, arguments.scale) for name in arguments.names or spec.names()]
         rule = manifest.rule_within(arguments.budget) if arguments.seeds == "auto" else None
         seeds = [] if rule else [int(seed) for seed in arguments.seeds.split(",")]
+        usable(arguments.results)
         if rule and not arguments.render:
             for table in tables:
                 growing.check(table, rule, arguments.results)

@@ -9,6 +9,7 @@ from types import FrameType
 from bls_bench.experiments import scores
 from bls_bench.report import scores as shown
 from bls_bench.system.errors import InputError
+from bls_bench.system.folders import usable
 from bls_bench.system.stopping import STOPPING, Interrupted
 
 
@@ -24,6 +25,8 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         grid = scores.load(arguments.scale)
+        _check(arguments)
+        usable(arguments.results)
     except InputError as error:
         parser.error(str(error))
     code = 0
@@ -45,6 +48,16 @@ def main() -> int:
         print(f"error: {line}", file=sys.stderr)
     print(f"rendered: {shown.page(grid, arguments.results)}")
     return code
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Raise InputError for a number that means nothing."""
+    for name in ("seeds", "cells"):
+        number = getattr(arguments, name)
+        if number is not None and number < 1:
+            raise InputError(f"--{name} must be at least 1, got {number}")
+    if arguments.jobs != -1 and arguments.jobs < 1:
+        raise InputError(f"--jobs must be at least 1, or -1 for one a core, got {arguments.jobs}")
 
 
 def _stop(number: int, _: FrameType | None) -> None:

@@ -16,6 +16,19 @@ if TYPE_CHECKING:
 VISITS = {"indices", "batch_sizes", "batch_losses", "losses", "batches_per_process", "signals", "silent"}
 
 
+def on_cpu(saved: Any) -> Any:
+    """Return what was saved with its tensors on the CPU, wherever torch.load has put them.
+
+    A tensor of `meta` has no values to take there, and is left for `damaged_part` to find.
+    """
+    if isinstance(saved, torch.Tensor):
+        return saved if saved.is_meta else saved.cpu()
+    if isinstance(saved, dict):
+        return {key: on_cpu(value) for key, value in saved.items()}
+    # Long lists are of numbers, which are no tensors.
+    return [on_cpu(value) for value in saved] if isinstance(saved, list) else saved
+
+
 def damaged_part(state: Mapping[str, Any], run: PruningState) -> str | None:
     """Return the key of a part that no run like this one saves; None if all are in order."""
     samples = run.num_samples
@@ -34,7 +47,16 @@ def damaged_part(state: Mapping[str, Any], run: PruningState) -> str | None:
         "pruner_state": lambda own: run.pruner.fits(own, samples),
         "scorer_state": lambda own: run.scorer.fits(own, samples),
     }
-    return next((key for key, is_fine in checks.items() if not is_fine(state[key])), None)
+    return next(
+        (key for key, is_fine in checks.items() if _empty(state[key]) or not is_fine(state[key])), None
+    )
+
+
+def _empty(value: Any) -> bool:
+    """Whether any tensor of it has no values."""
+    if isinstance(value, dict | list):
+        return any(map(_empty, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, torch.Tensor) and value.is_meta
 
 
 def _whole(value: Any, end: int) -> bool:

@@ -11,6 +11,7 @@ from bls_bench.pruning.budget import Steps, check_count, check_seed
 from bls_bench.pruning.checks import check_batch, check_state, check_visits, drop_nonfinite
 from bls_bench.pruning.merge import merge
 from bls_bench.pruning.pruner import Epoch, Pruner
+from bls_bench.pruning.saved import on_cpu
 from bls_bench.pruning.scorer import Scorer
 from bls_bench.pruning.selection import Selection
 from bls_bench.pruning.visits import VisitLog, Visits
@@ -273,12 +274,13 @@ class PruningState:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what `state_dict` gave; the seed comes with it.
+        """Take back what `state_dict` gave, its tensors on any device; the seed comes with it.
 
         Raises ValueError, with nothing changed, for something else than a pruning state, a damaged one, one
         of another data set length, pruner or scorer or past this run, or an open epoch of another number
         of processes.
         """
+        state = on_cpu(state)
         check_state(state, self)
         selection = None if state["selection"] is None else Selection(*state["selection"])
         log = empty_log(selection)

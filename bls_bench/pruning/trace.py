@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bls_bench.gallery.history import History
+from bls_bench.pruning.saved import on_cpu
 from bls_bench.pruning.visits import Visits
 from bls_bench.system.lazy import torch
 
@@ -51,4 +52,5 @@ class Trace:
         return {"kept": list(self._kept), "scores": list(self._scores)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        state = on_cpu(state)
         self._kept, self._scores = list(state["kept"]), list(state["scores"])

@@ -96,6 +96,19 @@ def test_any_part_of_a_state_replaced_by_anything(make, steps):
     assert "\n" not in "".join(lines)
 
 
+def test_an_index_error_of_the_data_sets_own_code_is_not_called_its_length():
+    class Wrong(Planted):
+        def __getitem__(self, index):
+            return [1, 2][3]
+
+    handler = InfoBatch(Wrong(N), 2)
+    with pytest.raises(
+        IndexError, match=r"reading sample \d+ of a data set of length 40: list index"
+    ) as told:
+        train(handler, loader_of(handler), 1)
+    assert str(told.value.__cause__) == "list index out of range"
+
+
 def test_a_data_set_that_lies_about_its_length_is_told():
     class Short(Planted):
         def __getitem__(self, index):
@@ -110,7 +123,7 @@ def test_a_data_set_that_lies_about_its_length_is_told():
             return self.length
 
     handler = InfoBatch(Short(N), 2)
-    with pytest.raises(IndexError, match="the data set says that it has 40 samples, and has no sample 3"):
+    with pytest.raises(IndexError, match="reading sample 3[0-9] of a data set of length 40: 3"):
         train(handler, loader_of(handler), 1)
     handler = InfoBatch(Shrinking(N), 2)
     handler.dataset.length = 39

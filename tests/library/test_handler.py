@@ -65,11 +65,30 @@ class TestUpdate:
             assert means.update(a.mean()) == vectors.update(b)
         assert torch.equal(means.scores, vectors.scores)
 
+    @pytest.mark.parametrize("name", ["sampler", "update", "epoch", "state_dict"])
+    def test_bls_without_its_proxy_names_it(self, name):
+        forgotten = BLS(InfoBatch(Planted(N), 5))
+        with pytest.raises(AttributeError, match=rf"has no {name} before its proxy: take BLS\(...\).proxy"):
+            getattr(forgotten, name)
+        assert not hasattr(forgotten, name)
+        assert pickle.loads(pickle.dumps(forgotten)).proxy().epoch == 0
+
     def test_random_pruning_takes_either(self):
         means, vectors = (RandomPruning(Planted(N), 5) for _ in range(2))
         for (_, a), (_, b) in zip(loader_of(means), loader_of(vectors), strict=True):
             assert means.update(a.mean()) == vectors.update(b)
         assert means.epoch == vectors.epoch == 1
+
+    def test_random_pruning_scores_what_it_trained_on(self):
+        """The score is the last batch loss, NaN for a sample that was in no batch yet."""
+        handler, expected = RandomPruning(Planted(N), 5), torch.full((N,), torch.nan)
+        for _ in range(3):
+            for indices, losses in loader_of(handler):
+                handler.update(losses.mean())
+                expected[indices] = losses.mean()
+            assert torch.equal(handler.scores.isnan(), expected.isnan())
+            assert torch.equal(handler.scores.nan_to_num(), expected.nan_to_num())
+        assert expected.isnan().any()
 
     def test_weighted_keeps_nothing(self):
         handler, loader = weighted_handler()

@@ -7,7 +7,7 @@ import warnings
 import pytest
 import torch
 
-from bls_bench import InfoBatch, RandomPruning, RePB, SeTa
+from bls_bench import DataLoader, InfoBatch, RandomPruning, RePB, SeTa
 from bls_bench.pruning.checks import NonFiniteLossError
 
 from .helpers import HANDLERS, Planted, bls, loader_of, planted
@@ -77,11 +77,53 @@ def test_a_run_in_steps_resumes():
     assert resumed.pruned_percent == whole.pruned_percent
 
 
+@pytest.mark.parametrize(("samples", "batch_size", "steps"), [(203, 16, 100), (1000, 64, 70), (203, 16, 3)])
+def test_the_documented_loop_makes_just_the_steps(samples, batch_size, steps):
+    train_data, made = InfoBatch(Planted(samples), num_steps=steps, batch_size=batch_size), 0
+    loader = loader_of(train_data, batch_size=batch_size)
+    while train_data.progress < 1:
+        for _, losses in loader:
+            train_data.update(losses)
+            made += 1
+            if train_data.progress >= 1:
+                break
+    assert made == train_data.state.steps_made == steps
+
+
 def test_skipped_batches_are_steps():
     handler = InfoBatch(Planted(N), num_steps=100, batch_size=BATCH)
     for _ in itertools.islice(loader_of(handler), 10):
         handler.skip()
     assert handler.progress == 0.1
+
+
+def test_a_batch_is_one_step_however_many_calls_it_takes():
+    handler = InfoBatch(Planted(N), num_steps=100, batch_size=BATCH)
+    for indices, losses in itertools.islice(loader_of(handler), 10):
+        first = losses > 0.5
+        handler.update(losses[first], indices=indices[first])
+        handler.update(losses[~first][1:], indices=indices[~first][1:])
+        handler.skip(), handler.skip()
+    assert handler.state.steps_made == 10
+
+
+def test_a_skip_counts_every_batch_before_it():
+    handler = InfoBatch(Planted(N), num_steps=100, batch_size=BATCH)
+    for number, _ in zip(range(1, 11), loader_of(handler), strict=False):
+        if number % 2 == 0:
+            handler.skip()
+    assert handler.state.steps_made == 10
+
+
+@pytest.mark.parametrize("cls", [DataLoader, torch.utils.data.DataLoader])
+def test_batches_read_ahead_are_a_step_each(cls):
+    handler = InfoBatch(Planted(N), num_steps=100, batch_size=BATCH)
+    ahead = None
+    for indices, losses in itertools.islice(loader_of(handler, cls), 11):
+        if ahead is not None:
+            handler.update(ahead[1], indices=ahead[0])
+        ahead = indices, losses
+    assert handler.state.steps_made == 10
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,24 @@ def test_weighted_loss_is_unbiased(variant, exact_count):
     assert abs(losses[plain.indices].mean() - losses.mean()) > 10 * 5 * means.std() / math.sqrt(count)
 
 
+@pytest.mark.parametrize(("ratio", "candidates"), [(0.5, 1), (0.75, 1), (0.75, 2), (0.75, 3), (0.95, 12)])
+def test_of_few_candidates_one_stays_and_stands_for_all(ratio, candidates):
+    """int((1 - r) * n) is 0 here, and nothing can be weighted for what is left out whole."""
+    losses = torch.tensor([0.5] * candidates + [9.0] * (candidates + 2))
+    pruner = InfoBatchPruner(prune_ratio=ratio, exact_count=True)
+    drawn = selections(pruner, losses)
+    for selection in drawn:
+        low = selection.indices < candidates
+        assert low.count_nonzero() == 1
+        assert len(selection) == candidates + 3
+        assert selection.weights[low].item() == pytest.approx(candidates)
+        assert (selection.weights[~low] == 1).all()
+    assert candidates == 1 or len({int(selection.indices.min()) for selection in drawn}) > 1
+    # Without weights there is nothing to divide: as before, all of them go.
+    for selection in selections(InfoBatchPruner(prune_ratio=ratio, exact_count=True, rescale=False), losses):
+        assert len(selection) == candidates + 2
+
+
 @pytest.mark.parametrize("ratio", [0.1, 0.5, 0.9])
 def test_kept_share_of_the_mean_variant(ratio):
     losses = skewed_losses(4000)

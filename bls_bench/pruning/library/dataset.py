@@ -23,10 +23,15 @@ def fetch(dataset: Dataset, indices: list[int]) -> list[Any]:
 
 
 def item(dataset: Dataset, index: Any) -> Any:
-    """Return an item, or those of a list of indices; raises IndexError for a data set that is shorter."""
+    """Return an item, or those of a list of indices; an IndexError in the data set's code names the sample.
+
+    It may be that the data set is shorter than it says, or any other index in that code: the error raised
+    first, which is the cause of this one, tells which.
+    """
     try:
         return dataset[index]
     except IndexError as error:
+        length = sample_count(dataset)
         raise IndexError(
-            f"the data set says that it has {sample_count(dataset)} samples, and has no sample {index}"
+            f"IndexError while reading sample {index} of a data set of length {length}: {error}"
         ) from error

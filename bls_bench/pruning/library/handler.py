@@ -13,7 +13,7 @@ from bls_bench.pruning.budget import run_length
 from bls_bench.pruning.library.attribution import held, in_hand, is_over, named
 from bls_bench.pruning.library.dataset import fetch, sample_count
 from bls_bench.pruning.library.looking import check_trace, with_trace, write_page
-from bls_bench.pruning.library.refusals import NO_EPOCH, checked, checked_mask
+from bls_bench.pruning.library.refusals import NO_EPOCH, checked, checked_mask, kept_mean
 from bls_bench.pruning.library.running import Running
 from bls_bench.pruning.library.sampler import PruningSampler
 from bls_bench.pruning.pruner import Pruner
@@ -98,8 +98,8 @@ class Handler(Dataset):
 
     @property
     def scores(self) -> Tensor:
-        """(N,) float32, the scores as of the last finished epoch; NaN for a sample without one."""
-        return self.state.scores
+        """(N,) float32, a copy of the scores as of the last finished epoch; NaN for a sample without one."""
+        return self.state.scores.clone()
 
     @property
     def weights(self) -> Tensor:
@@ -177,11 +177,12 @@ class Handler(Dataset):
             chosen = checked_mask(mask, count)
             loss = checked(loss, count, type(self).__name__, True).where(mask, 0.0)
             kept, samples, silent = loss.detach()[mask], samples[chosen], samples[~chosen]
-            kept = kept if per_sample or len(kept) == 0 else kept.mean()
+            kept = kept if per_sample or len(kept) == 0 else kept_mean(kept)
             loss = loss if per_sample else loss.mean()
         else:
-            loss = checked(loss, count, type(self).__name__, per_sample)
-            kept, silent = loss.detach().clone(), None  # a copy: CUDA graphs overwrite their outputs
+            given, loss = loss, checked(loss, count, type(self).__name__, per_sample)
+            # A copy: CUDA graphs overwrite their outputs.
+            kept, silent = loss.detach().clone() if given.ndim == loss.ndim else kept_mean(given), None
         if state.selection is None:
             state.begin_epoch()
         if samples.numel():
@@ -191,8 +192,7 @@ class Handler(Dataset):
         # From now on BLS's start value is no score of a sample that never counted.
         state.partial = state.partial or mask is not None
         self._device = kept.device
-        state.steps_made += 1
-        running.settle(hand.indices, count)
+        state.steps_made += running.settle(hand.indices)
         total = hand.weighted(loss)
         if running.complete:
             self.end_epoch()
@@ -211,8 +211,7 @@ class Handler(Dataset):
             return
         if self.state.selection is None:
             self.state.begin_epoch()
-        self.state.steps_made += 1
-        running.settle(torch.zeros(0, dtype=torch.int64), running.read - running.settled)
+        self.state.steps_made += running.settle_rest()
         if running.complete:
             self.end_epoch()
 

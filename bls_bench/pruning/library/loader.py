@@ -12,7 +12,7 @@ from torch.utils.data import Dataset, get_worker_info
 from bls_bench.pruning.library.dataset import fetch, item
 from bls_bench.pruning.library.handler import Handler
 from bls_bench.pruning.library.methods import BLS
-from bls_bench.pruning.library.refusals import NOT_DRAWN
+from bls_bench.pruning.library.refusals import NO_BATCH, NO_SHARE, NOT_DRAWN
 from bls_bench.pruning.library.running import Running, batch_count
 from bls_bench.pruning.library.sampler import PruningSampler
 
@@ -50,7 +50,10 @@ class DataLoader(torch.utils.data.DataLoader):
             )
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        """Raise RuntimeError, on a later batch, once another iterator has begun a new epoch."""
+        """Raise RuntimeError, on a later batch, once another iterator has begun a new epoch.
+
+        Raises ValueError where an epoch has no batch, as with `drop_last` and fewer samples than batch_size.
+        """
         handler = self.handler
         return super().__iter__() if handler is None else self._follow(handler)
 
@@ -75,7 +78,9 @@ class DataLoader(torch.utils.data.DataLoader):
                 raise RuntimeError("this iterator's epoch is over: another one has begun a new epoch")
             running.arrived(indices, kept, last=number == length)
             yield batch
-        if handler._running is running and running is not None and not behind(running):
+        if running is None:
+            no_batch(handler, before)
+        elif handler._running is running and not behind(running):
             handler.end_epoch()
 
     @property
@@ -161,6 +166,21 @@ class ShowOwnDataset:
         object.__setattr__(info, "dataset", info.dataset.dataset)  # torch makes it read-only
         if self.start is not None:
             self.start(worker)
+
+
+def no_batch(handler: Handler, before: Running | None) -> None:
+    """End what a resumed epoch had left, if that makes no batch; raises ValueError for a whole epoch.
+
+    An epoch begins with a loss: one without batches would come again for ever.
+    """
+    drawn = handler._running
+    if drawn is before or drawn is None:
+        raise ValueError(NOT_DRAWN)
+    if drawn.before:
+        handler.end_epoch()
+        return
+    count = len(drawn.part)
+    raise ValueError((NO_BATCH if count else NO_SHARE).format(count=count, epoch=handler.epoch))
 
 
 def behind(running: Running) -> bool:

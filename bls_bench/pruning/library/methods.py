@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TYPE_CHECKING, NoReturn, TypedDict, Unpack
 
 from bls_bench.pruning.library.handler import Handler
 from bls_bench.pruning.pruners.infobatch import InfoBatchPruner
@@ -145,7 +145,9 @@ class RandomPruning(Handler):
         **run: Unpack[Run],
     ) -> None:
         pruner = RandomPruner(prune_ratio=prune_ratio, target=target)
-        super().__init__(dataset, num_epochs, pruner, BatchLossScore(alpha=0), seed, **run)
+        # At alpha 0 this is the last batch loss for any start value; with this one, NaN where there is none.
+        scorer = BatchLossScore(alpha=0, init="bias_corrected")
+        super().__init__(dataset, num_epochs, pruner, scorer, seed, **run)
 
 
 class BLS:
@@ -166,6 +168,10 @@ class BLS:
             raise ValueError("BLS has to wrap the handler before its first epoch")
         self.handler = handler
         self.scorer = BatchLossScore(alpha=alpha, init=init)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """Raise AttributeError: what a handler has, `proxy` returns."""
+        raise AttributeError(f"BLS(...) has no {name} before its proxy: take BLS(...).proxy()")
 
     def proxy(self) -> Handler:
         """Return a handler of the same kind over the same data set; the one wrapped stays as it is."""

@@ -29,6 +29,11 @@ AHEAD = (
     "handler.batch_indices with each batch and give update the indices, or see bls_bench.integrations"
 )
 OVER = "the epoch of this batch is over: end_epoch, or another iterator of the loader, has ended it"
+NO_BATCH = (
+    "drop_last leaves none of the {count} samples of epoch {epoch}: lower batch_size to at most {count}, or "
+    "leave drop_last out"
+)
+NO_SHARE = "epoch {epoch} has fewer samples than there are processes, and none for this one"
 NOT_DRAWN = (
     "this batch_sampler does not draw from handler.sampler: build it on that, as in "
     "BatchSampler(handler.sampler, 64, drop_last=False)"
@@ -57,6 +62,11 @@ def checked(loss: Tensor, count: int, name: str, per_sample: bool) -> Tensor:
         shape = tuple(loss.shape)
         raise ValueError(f"expected {count} losses, one a sample, got shape {shape}{_way_out(shape, count)}")
     return loss if per_sample else loss.mean()
+
+
+def kept_mean(losses: Tensor) -> Tensor:
+    """Return the mean of losses of any shape, detached, in float32 at least: bfloat16 has 3 digits."""
+    return losses.detach().mean(dtype=torch.promote_types(losses.dtype, torch.float32))
 
 
 def _way_out(shape: tuple[int, ...], count: int) -> str:

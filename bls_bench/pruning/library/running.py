@@ -53,6 +53,7 @@ class Running:
     reads ahead, or leaves a batch out without a word, is found out by this.
     hand: the batch that the loop holds, None where that is not known.
     last: whether no batch comes after that one.
+    arrivals: how many batches the loop has read, counted: how many of these a loss or a skip was given for.
     followed: whether a loader of ours tells what is read; else what is fetched from the handler does.
     named: whether the loop has named the samples of a loss itself, and so may be behind its loader.
     touched: whether it has settled any since the epoch was drawn; else it has but looked.
@@ -70,6 +71,8 @@ class Running:
             self.part = self.part.take(~torch.isin(self.part.indices, recorded))
         self.read = self.settled = self.batches_before = 0
         self.hand: Hand | None = None
+        self.arrivals = self.counted = 0
+        self._opened = False  # whether the batch in hand is among those counted
         self.last = self.followed = self.stray = self.named = self.touched = False
         self._out: dict[int, Hand] = {}
         self._chunk: Iterator[int] = iter([])
@@ -123,8 +126,9 @@ class Running:
         if hand is None or len(kept) != len(indices):
             hand = self.hand_of(torch.tensor(kept, dtype=torch.int64))
         if not self.followed:  # what was fetched on the way to the loader is counted here
-            self.followed, self.read = True, 0
-        self.hand, self.last = hand, last
+            self.followed, self.read, self.arrivals = True, 0, 0
+        self.hand, self.last, self._opened = hand, last, False
+        self.arrivals += 1
         self.read += len(kept)
 
     def fetched(self, indices: list[int]) -> None:
@@ -139,7 +143,8 @@ class Running:
         own = self.part.indices[start:drawn]
         if own.tolist() == list(indices):
             self.hand, self.last = self.hand_of(own), drawn == len(self.part)
-            self.read = drawn
+            self.read, self._opened = drawn, False
+            self.arrivals += 1
         else:
             self.hand, self.stray = None, True
 
@@ -169,12 +174,27 @@ class Running:
             self.named = True
             self._left[earlier] = False
 
-    def settle(self, indices: Tensor, count: int) -> None:
-        """Note that `count` more samples are settled, `indices` (b,) being those that were trained on."""
+    def settle(self, indices: Tensor) -> int:
+        """Note that the (b,) samples are settled; returns 1 for a batch's first loss, 0 for a later one."""
         self.touched = True
-        self.settled += count
-        if self.named:
-            self._left.index_fill_(0, indices, False)
+        self.settled += indices.numel()
+        if not self.named:
+            self.counted += 1
+            return 1
+        self._left.index_fill_(0, indices, False)
+        in_hand = self.hand is not None and bool((self.hand.indices == indices[0]).any())
+        if in_hand and self._opened:
+            return 0
+        self._opened = self._opened or in_hand
+        self.counted += 1
+        return 1
+
+    def settle_rest(self) -> int:
+        """Note that all that is read is settled; returns how many batches had no loss before."""
+        batches = max(self.arrivals - self.counted, 0)
+        self.touched, self.settled = True, self.read
+        self.counted += batches
+        return batches
 
     @property
     def complete(self) -> bool:

@@ -31,7 +31,8 @@ class InfoBatchPruner(AnnealedPruner):
     the paper's CIFAR-100, ImageNet and ADE20K runs; percentiles 20 and 85 in the authors' code).
     prune: `below` the threshold; `above` it; `random`: as many candidates, drawn at random (Table 5).
     exact_count: keep exactly int((1 - r) * n) of n candidates, with the weight n / kept, instead of
-    dropping each one independently. The paper says independently, the authors' code keeps this number.
+    dropping each one independently; with weights at least one stays. The paper says independently, the
+    authors' code keeps this number.
     rescale, anneal: off in the ablations of Table 4.
 
     Sent to a target, r is what this epoch needs, the number dropped is exact, and the weights are those of
@@ -83,7 +84,8 @@ class InfoBatchPruner(AnnealedPruner):
         if share is not None:
             tiers, exact_count = self._sent_to_target(tiers, share * epoch.num_samples, epoch), True
         elif exact_count:
-            tiers = [(candidates, kept_exactly(candidates, ratio)) for candidates, ratio in tiers]
+            least = int(self.rescale)
+            tiers = [(candidates, kept_exactly(candidates, ratio, least)) for candidates, ratio in tiers]
         drop = torch.zeros(epoch.num_samples, dtype=torch.bool)
         for candidates, ratio in tiers:
             drop |= dropped(candidates, ratio, epoch.generator, exact_count)
@@ -127,10 +129,13 @@ class InfoBatchPruner(AnnealedPruner):
         return lowest(order, count, epoch.generator)
 
 
-def kept_exactly(candidates: Tensor, ratio: float) -> float:
-    """Return the share of the n candidates, (N,) bool, that goes when int((1 - ratio) * n) of them stay."""
+def kept_exactly(candidates: Tensor, ratio: float, least: int) -> float:
+    """Return the share of the n candidates, (N,) bool, that goes when int((1 - ratio) * n) of them stay.
+
+    least: how many stay at any rate. With weights it has to be 1: no weight makes up for none.
+    """
     count = int(candidates.count_nonzero())
-    return 1 - int((1 - ratio) * count + 1e-9) / count if count else ratio
+    return 1 - max(int((1 - ratio) * count + 1e-9), least) / count if count else ratio
 
 
 def quantile(scores: Tensor, fraction: float) -> Tensor:
