@@ -187,8 +187,6 @@ FINDINGS = (
             (2, "repb-table8.small", "EuroSAT ViT", "Ours: BLS-RePB", "Full"),
             (2, "repb-table8.small", "AG News BERT", "Ours: BLS-RePB", "Full"),
             (2, "repb-table8.small", "ESC-50 HuBERT", "Ours: BLS-RePB", "Full"),
-            (2, "repb-table8.small", "CIFAR-100 FixMatch", "RePB", "Full"),
-            (2, "repb-table8.small", "CIFAR-100 FixMatch", UNWEIGHED, "RePB"),
             (2, "repb-table8.small", "CIFAR-100 FixMatch", FIFTH, "Full"),
         )
     }
