@@ -1,5 +1,6 @@
 """One line for each error in the user's input, including Hydra's own."""
 
+import dataclasses
 import re
 import sys
 
@@ -9,6 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from bls_bench.config.compose import composed
+from bls_bench.config.registry import GROUPS, resolve
 from bls_bench.pruning.checks import NonFiniteLossError
 from bls_bench.system.errors import InputError, ResourceError, folded
 
@@ -44,11 +46,27 @@ def one_line(error: Exception) -> str:
     unknown = re.match(r"Could not override '(.*?)'", text)
     if unknown is None:
         return text
-    beside = ", ".join(_siblings(unknown[1]))
-    group = unknown[1].rpartition(".")[0]
+    group, _, name = unknown[1].rpartition(".")
+    fields = _fields_of_target(group)
+    if fields and name in fields:
+        return f"{unknown[1]}: a setting of {group}._target_ is added with a +, as +{unknown[1]}=VALUE"
+    beside = ", ".join(fields or _siblings(unknown[1]))
     return f"{unknown[1]}: unknown key, " + (
         f"allowed are {beside}" if beside else f"this {group} has no settings"
     )
+
+
+def _fields_of_target(group: str) -> list[str]:
+    """Return the settings of the class that the command line names as a group's; none if it names none."""
+    named = [word for word in sys.argv[1:] if word.startswith(f"{group}._target_=")]
+    if not named or group not in GROUPS:
+        return []
+    try:
+        config = composed([*named, *(word for word in sys.argv[1:] if word.startswith("plugins="))])
+        cls = resolve(group, config[group]._target_, config.plugins)
+    except (InputError, HydraException, OmegaConfBaseException):  # the line about the key is to be told first
+        return []
+    return [field.name for field in dataclasses.fields(cls)]
 
 
 def _siblings(key: str) -> list[str]:

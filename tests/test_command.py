@@ -277,6 +277,19 @@ def test_a_task_of_ones_own_in_a_recipe_that_sets_another_tasks_values(recipe, h
     assert "finished: mse" in out
 
 
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("task.noise=0.5", "a setting of task._target_ is added with a +, as +task.noise=VALUE"),
+        ("task.noice=0.5", "unknown key, allowed are noise"),
+    ],
+)
+def test_a_setting_of_a_class_of_ones_own_without_its_plus(typed, message, here):
+    code, _, err = here("task._target_=tests.plugin.Brightness", "plugins=[tests.plugin]", typed)
+    assert code == 2
+    assert err == f"error: {typed.partition('=')[0]}: {message}\n"
+
+
 def test_a_module_that_is_not_named_as_a_plugin_is_not_imported(here, tmp_path, monkeypatch):
     (tmp_path / "evil.py").write_text("open('imported', 'w')")
     monkeypatch.syspath_prepend(tmp_path)
