@@ -66,6 +66,7 @@ def _fields_of_target(group: str) -> list[str]:
         cls = resolve(group, config[group]._target_, config.plugins)
     except (InputError, HydraException, OmegaConfBaseException):  # the line about the key is to be told first
         return []
+    assert dataclasses.is_dataclass(cls)
     return [field.name for field in dataclasses.fields(cls)]
 
 
