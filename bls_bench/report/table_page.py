@@ -17,10 +17,10 @@ def readme(sections: Sequence[Section], problems: Sequence[str], matters: str) -
         lines += [
             f"![Differences to full data and to random scores](figures/{overview.STEM}.png)",
             "",
-            "*BLS Table 8: mean differences at equal seeds with 95% t intervals, dots against full data, grey for "
-            "controls that look at no sample or prune nothing, diamonds against random scores under the same "
-            'pruner where both prune the same. Grey band: the margin of "lossless". An arrow: beyond the '
-            "panel.*",
+            "*BLS Table 8: mean differences at equal seeds with 95% t intervals, dots against full data, "
+            "grey for controls that look at no sample or prune nothing, diamonds against random scores under "
+            'the same pruner where both prune the same. Grey band: the margin of "lossless". An arrow: '
+            "beyond the panel.*",
             "",
         ]
     told = overview.sentences(sections)
