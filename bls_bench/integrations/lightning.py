@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 try:
@@ -22,8 +23,9 @@ class PruningCallback(pl.Callback):
     The module's `training_step` returns `handler.update(loss)`, and the loader is a `bls_bench.DataLoader` of
     the handler. The Trainer then asks for the length of each epoch anew (by itself it keeps that of the
     first, which shorter ones never reach: no validation, gradients left over), and its checkpoints carry
-    the handler's state. A run resumed in mid-epoch gets what was left of that epoch, and ends as if never
-    interrupted. Under several processes give Trainer(use_distributed_sampler=False).
+    the handler's state. A run resumed in mid-epoch gets what was left of that epoch, one resumed at an
+    epoch's end the next epoch, and both end as if never interrupted. Under several processes give
+    Trainer(use_distributed_sampler=False).
     """
 
     def __init__(self, handler: Handler) -> None:
@@ -33,9 +35,6 @@ class PruningCallback(pl.Callback):
                 f"PruningCallback takes a handler such as InfoBatch, got {type(handler).__name__}"
             )
         self.handler = handler
-        # The batches of the Trainer's epoch, and those between validations: as of its last batch, as loaded.
-        self._lengths: list[Any] | None = None
-        self._loaded: list[Any] | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Raise ValueError if the Trainer's run is not as long as the handler's."""
@@ -55,21 +54,19 @@ class PruningCallback(pl.Callback):
                 f"...) as train_dataloaders, got {found}"
             )
 
-        # The handler's epoch ends with the last loss, the Trainer's later. A checkpoint from between the two
-        # counts the batches of the epoch that is over, which the Trainer would hold against the next one's.
-        loop = trainer.fit_loop
-        if self._loaded is not None and self.handler.state.selection is None and loop.epoch_loop.restarting:
-            if loop.epoch_loop.restarted_on_train_batch_end:
-                progress = loop.epoch_loop.batch_progress.current
-                progress.completed = max(progress.completed, int(loop.max_batches))
-            else:  # from the validation at its end, after which the next epoch's lengths are taken
-                loop.max_batches, trainer.val_check_batch = self._loaded
-        self._loaded = None
-
-    def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        self._lengths = [trainer.fit_loop.max_batches, trainer.val_check_batch]
+        # The handler's epoch ends with its last loss; the Trainer's later, or by limit_train_batches before.
+        # A checkpoint from between the two counts the batches of the epoch that is over. The Trainer would
+        # hold them against the length of the next one, which it has asked for by now.
+        loop = trainer.fit_loop.epoch_loop
+        progress = loop.batch_progress
+        if not (loop.restarting and progress.is_last_batch):
+            return
+        if loop.restarted_on_train_batch_end:
+            self.handler.end_epoch()  # the Trainer begins the next one, without an on_train_epoch_end
+            progress.current.completed = sys.maxsize - 1  # all, however many: it adds one and compares
+        elif isinstance(trainer.val_check_interval, float):
+            # A share of the epoch. This is the validation at its end, which is over, and was due.
+            trainer.val_check_batch = progress.current.ready
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # After limit_train_batches, or a last batch without a loss. One that stops half way goes on there.
@@ -77,11 +74,10 @@ class PruningCallback(pl.Callback):
             self.handler.end_epoch()
 
     def state_dict(self) -> dict[str, Any]:
-        return {**self.handler.state_dict(), "lengths": self._lengths}
+        return self.handler.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.handler.load_state_dict(state_dict)
-        self._loaded = self._lengths = state_dict.get("lengths")
 
     def _check_length(self, trainer: Any) -> None:
         if trainer.fast_dev_run:  # which makes a batch or two

@@ -104,27 +104,33 @@ def test_a_run_resumed_in_mid_epoch_equals_the_uninterrupted_one(name, accumulat
         assert resumed.handler.pruned_percent == handler.pruned_percent
 
 
+@pytest.mark.parametrize("kwargs", [{}, {"limit_train_batches": 0.5}], ids=["whole", "limited"])
 @pytest.mark.parametrize("name", MAKE)
-def test_a_run_resumed_after_any_step_equals_the_uninterrupted_one(name, tmp_path):
+def test_a_run_resumed_after_any_step_equals_the_uninterrupted_one(name, kwargs, tmp_path):
     """At the end of an epoch as well, whether the next one is longer or shorter."""
     saving = pl.callbacks.ModelCheckpoint(tmp_path, every_n_train_steps=1, save_top_k=-1, filename="{step}")
-    whole, trainer = fit(MAKE[name], tmp_path, extra=[saving])
+    whole, trainer = fit(MAKE[name], tmp_path, extra=[saving], **kwargs)
     lengths = [sum(epoch == e for e, *_ in whole.seen) for epoch in range(EPOCHS)]
-    ends = {sum(lengths[: epoch + 1]) for epoch in range(EPOCHS - 1)}
     assert any(after > before for before, after in itertools.pairwise(lengths))
-    for step in sorted(ends | {end + 1 for end in ends} | {end - 1 for end in ends}):
-        resumed, again = fit(MAKE[name], tmp_path, tmp_path / f"step={step}.ckpt")
+    assert any(after < before for before, after in itertools.pairwise(lengths))
+    for step in range(1, trainer.global_step + 1):
+        resumed, again = fit(MAKE[name], tmp_path, tmp_path / f"step={step}.ckpt", **kwargs)
         assert again.global_step == trainer.global_step, step
         assert resumed.seen == whole.seen[step:], step
         equal(resumed, whole)
 
 
+@pytest.mark.parametrize("name", MAKE)
 @pytest.mark.parametrize(
     "kwargs",
-    [{}, {"val_check_interval": 0.5}, {"check_val_every_n_epoch": 2}],
-    ids=["each", "half", "second"],
+    [
+        {},
+        {"val_check_interval": 0.5},
+        {"check_val_every_n_epoch": 2},
+        {"val_check_interval": 5, "check_val_every_n_epoch": None},
+    ],
+    ids=["each", "half", "second", "fifth"],
 )
-@pytest.mark.parametrize("name", MAKE)
 def test_a_run_resumed_from_a_validation_equals_the_uninterrupted_one(name, kwargs, tmp_path):
     saving = pl.callbacks.ModelCheckpoint(
         tmp_path, monitor="val", save_top_k=-1, filename="{step}", save_on_train_epoch_end=False
@@ -136,6 +142,7 @@ def test_a_run_resumed_from_a_validation_equals_the_uninterrupted_one(name, kwar
         resumed, again = fit(MAKE[name], tmp_path, file, **kwargs)
         assert again.global_step == trainer.global_step, file.stem
         assert resumed.seen == whole.seen[int(file.stem[5:]) :], file.stem
+        assert resumed.validated == whole.validated[-len(resumed.validated) :], file.stem
         equal(resumed, whole)
 
 
